@@ -1,0 +1,18 @@
+"""What netguard adds to Twisted: names only, since every twistd and trial run reads this file."""
+
+from __future__ import annotations
+
+from twisted.application.service import ServiceMaker
+
+netguard_pop = ServiceMaker(
+    "netguard-pop",
+    "netguard.plugins.pop",
+    "A POP3 server for Maildirs, under guards.",
+    "netguard-pop",
+)
+netguard_wrap = ServiceMaker(
+    "netguard-wrap",
+    "netguard.plugins.wrap",
+    "Guard every listening service of another twistd plugin.",
+    "netguard-wrap",
+)
