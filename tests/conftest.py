@@ -117,4 +117,4 @@ def _discard(thing: Any) -> None:
     if isinstance(thing, DelayedCall):
         thing.cancel()
     elif hasattr(thing, "connectionLost"):
-        thing.connectionLost(Failure(ConnectionAborted()))  # type: ignore[no-untyped-call]
+        thing.connectionLost(Failure(ConnectionAborted()))
