@@ -1,0 +1,1 @@
+"""Protocol machines and parsers without I/O: bytes in, events out, standard library only."""
