@@ -7,6 +7,8 @@ takes it with the `logged` fixture.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from twisted.internet.base import ReactorBase
     from twisted.logger import LogEvent
@@ -28,10 +30,33 @@ if TYPE_CHECKING:
 # Turns of the reactor, 10 ms each, in which closing sockets may finish before they count as leaked.
 _SETTLING_TURNS = 50
 
+_INTEROP = Path(__file__).parent / "interop"
+
 
 def pytest_configure() -> None:
     """Begin logging: until then Twisted keeps every event, and so the frames and sockets of failures."""
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in tests/interop as such."""
+    for item in items:
+        if item.path.is_relative_to(_INTEROP):
+            item.add_marker(pytest.mark.interop)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where all peers are promised to be there (`.ci/run`), a skipped interop test is a failed one."""
+    report = yield
+    if (
+        report.skipped
+        and item.get_closest_marker("interop")
+        and os.environ.get("NETGUARD_PEERS") == "required"
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"NETGUARD_PEERS=required, but the test was skipped: {report.longrepr}"
+    return report
 
 
 @implementer(ILogObserver)

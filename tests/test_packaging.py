@@ -1,0 +1,123 @@
+"""What is built and installed: the plugins are seen, and Twisted stays Twisted."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# import name -> distribution name, where they differ
+DISTRIBUTIONS = {"attr": "attrs", "OpenSSL": "pyopenssl", "zope": "zope.interface"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The wheel and the sdist, built here by the declared backend, with a dropin.cache in the way."""
+    folder = tmp_path_factory.mktemp("dist")
+    source = tmp_path_factory.mktemp("source")
+    tracked = ["pyproject.toml", "README.md", "LICENSE", ".gitignore"]
+    files = [ROOT / name for name in tracked]
+    files += [path for name in ("netguard", "twisted") for path in sorted((ROOT / name).rglob("*.py*"))]
+    for path in files:
+        copy = source / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (source / "twisted" / "plugins" / "dropin.cache").write_text("what twistd leaves beside a plugin")
+    build = "import sys; from hatchling import build; print(build.build_{kind}(sys.argv[1]))"
+    names = [
+        subprocess.run(
+            [sys.executable, "-c", build.format(kind=kind), str(folder)],
+            cwd=source,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout.split()[-1]
+        for kind in ("wheel", "sdist")
+    ]
+    return folder / names[0], folder / names[1]
+
+
+def _contents(archive: Path) -> list[str]:
+    if archive.suffix == ".whl":
+        return zipfile.ZipFile(archive).namelist()
+    with tarfile.open(archive) as tar:
+        return [name.partition("/")[2] for name in tar.getnames()]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["wheel", "sdist"])
+def test_an_archive_has_the_plugin_and_nothing_of_twisted(built: tuple[Path, Path], which: int) -> None:
+    """An __init__.py would hide Twisted, a dropin.cache would overwrite its own."""
+    contents = _contents(built[which])
+    assert [name for name in contents if name.startswith("twisted/")] == [
+        "twisted/plugins/netguard_plugins.py"
+    ]
+    assert not [name for name in contents if "dropin.cache" in name or "__pycache__" in name]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["wheel", "sdist"])
+def test_an_archive_has_every_module_its_types_and_its_licence(built: tuple[Path, Path], which: int) -> None:
+    """Nothing of the package is left out, and type checkers may read it."""
+    contents = set(_contents(built[which]))
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "netguard").rglob("*.py")}
+    assert modules <= contents
+    assert "netguard/py.typed" in contents
+    assert any(name.endswith("LICENSE") for name in contents)
+
+
+def test_the_installed_version_is_the_one_of_the_project_file() -> None:
+    """The version stands in one place."""
+    assert importlib.metadata.version("netguard") == PROJECT["version"]
+
+
+def test_the_command_is_declared() -> None:
+    """`netguard` on the command line is `netguard.cli:main`."""
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="netguard")
+    assert entry.value == "netguard.cli:main"
+
+
+def test_twistd_sees_the_plugins_beside_its_own() -> None:
+    """The installed plugin file adds names and takes none away."""
+    names = {plugin.tapname for plugin in getPlugins(IServiceMaker)}
+    assert {"netguard-pop", "netguard-wrap", "web", "ftp"} <= names
+
+
+def test_the_plugin_file_is_cheap_and_leaves_the_reactor_to_be_chosen() -> None:
+    """Every twistd run reads it, and only twistd may decide which reactor is installed."""
+    code = "import sys, twisted.plugins.netguard_plugins; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    loaded = set(run.stdout.split())
+    assert "twisted.internet.reactor" not in loaded
+    assert not [name for name in loaded if name.startswith(("netguard.pop3", "netguard.accounts"))]
+
+
+def _imported_distributions() -> set[str]:
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "netguard").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"netguard"}
+    return {DISTRIBUTIONS.get(top, top.replace("_", "-")) for top in tops}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    """A dependency is neither forgotten nor carried along for nothing."""
+    declared = {re.split(r"[\[<>=; ]", requirement)[0] for requirement in PROJECT["dependencies"]}
+    assert _imported_distributions() == declared
+
+
+def test_no_init_file_shadows_twisted() -> None:
+    """With one, `import twisted.internet` would break in this folder, or the plugin would disappear."""
+    assert list((ROOT / "twisted").rglob("__init__.py")) == []
