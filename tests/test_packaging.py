@@ -29,7 +29,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     source = tmp_path_factory.mktemp("source")
     tracked = ["pyproject.toml", "README.md", "LICENSE", ".gitignore"]
     files = [ROOT / name for name in tracked]
-    files += [path for name in ("netguard", "twisted") for path in sorted((ROOT / name).rglob("*.py*"))]
+    files += [path for name in ("netguard", "twisted") for path in (ROOT / name).rglob("*") if path.is_file()]
     for path in files:
         copy = source / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
