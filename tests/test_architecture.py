@@ -22,35 +22,58 @@ PACKAGE = "netguard"
 
 _LOW = {"errors", "units"}
 _SETTINGS = {*_LOW, "options", "guard", "guards", "policy"}
-_RUNNING = {"peer", "events", "outflow", "meter", "connection", "wrapper", "factory"}
+_RUNNING = {
+    "peer",
+    "events",
+    "outflow",
+    "meter",
+    "watch",
+    "facts",
+    "connection",
+    "backlog",
+    "wrapper",
+    "factory",
+}
 _SERVICE = {"wire", "clients", "accounts", "pop3", "process"}
 
 # room -> the rooms it may import. A folder's modules may import each other, except those of `guards`.
 ARROWS: dict[str, set[str]] = {
-    "errors": {"units"},
+    # words
     "units": set(),
-    "peer": {"units"},
+    "errors": {"units"},
     "events": {"errors", "units", "peer"},
+    # settings
     "options": {"units", "errors"},
     "guard": {"options", "errors", "units"},
-    "guards": {"guard", "options", "units", "errors"},
+    "guards": {"guard", "options", "units", "errors", "peer"},
+    # one connection
+    "peer": {"units"},
     "outflow": set(),
     "meter": {"outflow"},
-    "connection": {"errors", "events", "meter", "outflow", "units"},
-    "wrapper": {"connection", "meter", "outflow", "errors"},
-    "factory": {"connection", "wrapper", "guard", "events", "errors", "meter"},
+    "watch": set(),
+    "facts": {"errors", "meter", "peer", "watch", "units"},
+    "connection": {"errors", "events", "facts", "meter", "outflow", "units", "watch"},
+    "backlog": set(),
+    "wrapper": {"backlog", "connection", "facts", "meter", "outflow", "errors"},
+    # many connections
+    "factory": {"connection", "wrapper", "guard", "events", "errors", "meter", "peer", "facts"},
     "policy": {"factory", "guard", "guards", "options", "errors", "units"},
-    "endpoints": {"policy", "factory", "options", "errors", "events", "units"},
-    "mixins": _LOW,
+    # a protocol's own deadlines, without guards
+    "deadlines": _LOW,
+    "mixins": {*_LOW, "deadlines", "outflow"},
+    # services
     "wire": set(),
     "clients": {"wire", "errors", "units", "events"},
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "connection", "errors", "units"},
     "process": {"factory", "events", "errors", "units"},
+    # ways in
+    "endpoints": {"policy", "factory", "options", "errors", "events", "units"},
     "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "endpoints"},
-    "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     "commands": {"policy", "accounts", "options", "units", "errors", "process"},
-    "testing": {"connection", "wrapper", "factory", "policy", "guard", "errors", "meter", "outflow"},
+    "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
+    # for those who test
+    "testing": {*_RUNNING, "guard", "policy", "errors"},
 }
 
 # Rooms whose modules do not know each other; only their __init__ may, to gather names.
