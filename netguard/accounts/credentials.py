@@ -86,7 +86,7 @@ def advice(kind: str, secret: str) -> str | None:
     """What an operator should know about this secret, or None."""
     if kind == APOP and len(secret) < _APOP_ADVISED:
         return (
-            f"the APOP secret has only {len(secret)} characters: who overhears one login can guess it offline;"
+            f"the APOP secret has {len(secret)} characters: an overheard login lets it be guessed offline;"
             f" give {_APOP_ADVISED} or more, or use --generate"
         )
     return None

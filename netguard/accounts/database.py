@@ -1,0 +1,210 @@
+"""One SQLite file that holds secrets: opened, recognised, asked and complained about.
+
+The rules of this file:
+
+* Every question looks at the file first. When another took its place (a restored backup) the new one is
+  opened; when it became readable by others, nobody logs in until that is mended.
+* A rollback journal rather than WAL: the file is tiny and seldom written, there is nothing beside it at rest,
+  and ``synchronous=EXTRA`` makes a commit durable with its directory. SQLite gives the journal the mode and
+  the owner of the file. Overwritten rows are wiped (``secure_delete``).
+* A connection must not live across a fork, nor be used by two threads at once: it is opened at the first
+  question, and a lock guards it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from netguard.accounts import safefile
+from netguard.accounts.interface import AccountsTrouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# "ngac", which tells this file from another program's database.
+_APPLICATION = 0x6E676163
+_VERSION = 1
+
+# How long a question waits, in seconds, for `netguard users` to finish its commit. A login has to be
+# answered.
+_PATIENCE = 2.0
+
+_SCHEMA = (
+    """
+    CREATE TABLE users (
+        name TEXT PRIMARY KEY,
+        folded TEXT NOT NULL UNIQUE,
+        added INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE credentials (
+        name TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        changed INTEGER NOT NULL,
+        PRIMARY KEY (name, kind)
+    ) WITHOUT ROWID
+    """,
+    f"PRAGMA application_id = {_APPLICATION}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+_SETTINGS = (
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA synchronous = EXTRA",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+)
+
+
+class Database:
+    """An accounts file, for any thread. Everything here may block on the disk.
+
+    Args:
+        path: the file; its directory must be writable by nobody else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        # What was judged is what is opened, even when a directory on the way is a link that changes
+        # meanwhile, and also after a daemon has changed its directory.
+        self._real = Path(os.path.realpath(self.path.parent)) / self.path.name
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def create(self) -> None:
+        """Make the file, of mode 0600 whatever the umask is, unless it exists.
+
+        Raises:
+            AccountsTrouble: when it cannot be made, or what is there is not one that may be used.
+        """
+        safefile.create(self._real)
+        with self.writing(empty_too=True) as connection:
+            if _marks(connection) != (_APPLICATION, _VERSION):
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+
+    @contextmanager
+    def asked(self, *, empty_too: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, for one question at a time; what SQLite complains of becomes AccountsTrouble.
+
+        Args:
+            empty_too: whether a file that has no tables yet will do.
+
+        Raises:
+            AccountsTrouble: one line with the path and what is wrong.
+        """
+        with self._lock:
+            try:
+                yield self._current(empty_too=empty_too)
+            except sqlite3.Error as error:
+                self._close()
+                raise AccountsTrouble(self._complaint(error)) from None
+
+    @contextmanager
+    def writing(self, *, empty_too: bool = False) -> Iterator[sqlite3.Connection]:
+        """As `asked`, in a transaction: all of it is on the disk at the end, or nothing is."""
+        with self.asked(empty_too=empty_too) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the file; the next question opens it again. Idempotent."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _current(self, *, empty_too: bool) -> sqlite3.Connection:
+        """The open connection, if the file is still the same and still private; else a new one."""
+        try:
+            found = os.lstat(self._real)
+            safefile.judge(self._real, found)
+            if self._connection is not None and self._identity == (found.st_dev, found.st_ino):
+                return self._connection
+            self._close()
+            found = safefile.look(self._real)
+        except OSError as error:
+            self._close()
+            missing = isinstance(error, FileNotFoundError)
+            hint = f"; 'netguard users -a {self.path} add NAME' makes one" if missing else ""
+            raise AccountsTrouble(f"accounts file {self.path}: {error.strerror}{hint}") from None
+        self._connection = self._opened(empty_too=empty_too)
+        self._identity = (found.st_dev, found.st_ino)
+        return self._connection
+
+    def _opened(self, *, empty_too: bool) -> sqlite3.Connection:
+        """Open the file, and see that it is one of ours."""
+        connection = sqlite3.connect(
+            # rw: never create here; and not read-only, since a journal that a crash left must be played back.
+            f"{self._real.as_uri()}?mode=rw",
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            for setting in _SETTINGS:
+                connection.execute(setting)
+            self._recognise(connection, empty_too=empty_too)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _recognise(self, connection: sqlite3.Connection, *, empty_too: bool) -> None:
+        """Refuse another program's database, another release's, and one that was made and never filled."""
+        application, version = _marks(connection)
+        if (application, version) == (_APPLICATION, _VERSION):
+            return
+        if application == _APPLICATION:
+            raise AccountsTrouble(
+                f"accounts file {self.path} has schema version {version}, and this netguard knows {_VERSION};"
+                " another release wrote it"
+            )
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        if tables or (application, version) != (0, 0):
+            raise AccountsTrouble(
+                f"accounts file {self.path} is a database of another program, not a netguard accounts file"
+            )
+        if not empty_too:
+            raise AccountsTrouble(
+                f"accounts file {self.path} is empty; 'netguard users -a {self.path} add NAME' fills it"
+            )
+
+    def _complaint(self, error: sqlite3.Error) -> str:
+        """One line for an operator: SQLite's own words name no path, and some name the wrong cause."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        reason = {
+            sqlite3.SQLITE_NOTADB: "is not a netguard accounts file",
+            sqlite3.SQLITE_CORRUPT: "is damaged; restore it from a backup",
+            sqlite3.SQLITE_BUSY: f"has been locked by another process for {_PATIENCE:g} seconds; try again",
+            sqlite3.SQLITE_FULL: "cannot be written: the disk is full",
+            sqlite3.SQLITE_READONLY: "cannot be written: it, or its directory, is read-only",
+            sqlite3.SQLITE_CANTOPEN: f"cannot be opened by user id {os.geteuid()}",
+        }.get(code, f"cannot be used: {error}")
+        return f"accounts file {self.path} {reason}"
+
+
+def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file this is, and of which version."""
+    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return application, version
