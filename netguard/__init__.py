@@ -1,0 +1,43 @@
+"""netguard: the defences that every network service needs, as guards around any Twisted protocol."""
+
+from netguard.connection import connection_of, settle
+from netguard.factory import GuardedFactory
+from netguard.guard import Connection, Guard, frozen
+from netguard.guards.bandwidth import Bandwidth
+from netguard.guards.byte_limit import ByteLimit
+from netguard.guards.connection_limit import ConnectionLimit
+from netguard.guards.connection_rate import ConnectionRate
+from netguard.guards.first_byte_timeout import FirstByteTimeout
+from netguard.guards.handshake_timeout import HandshakeTimeout
+from netguard.guards.idle_timeout import IdleTimeout
+from netguard.guards.lifetime import Lifetime
+from netguard.guards.login_timeout import LoginTimeout
+from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.write_stall import WriteStall
+from netguard.options import option
+from netguard.policy import CATALOGUE, Policy
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CATALOGUE",
+    "Bandwidth",
+    "ByteLimit",
+    "Connection",
+    "ConnectionLimit",
+    "ConnectionRate",
+    "FirstByteTimeout",
+    "Guard",
+    "GuardedFactory",
+    "HandshakeTimeout",
+    "IdleTimeout",
+    "Lifetime",
+    "LoginTimeout",
+    "MinimumRate",
+    "Policy",
+    "WriteStall",
+    "connection_of",
+    "frozen",
+    "option",
+    "settle",
+]

@@ -1,0 +1,256 @@
+"""One guarded connection, with its verbs. :class:`netguard.guard.Connection` says what guards may use of it.
+
+The tallies live in the meter, which alone is on the path of the bytes; a connection thinks only when a mark is crossed
+or when the sweep finds it due.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import ISSLTransport
+
+from netguard import plan
+from netguard.facts import Facts, Way
+from netguard.meter import CLOSED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netguard.errors import Reason
+    from netguard.plan import Do, Plan, When
+
+_LAYERS = 8
+"""How many transports may lie on one another between an application and its guards."""
+
+
+class Connection(Facts):
+    """The facts of a connection, and what can be done with it."""
+
+    __slots__ = ()
+
+    def after(self, seconds: float, do: Do) -> None:
+        """Call ``do`` this many seconds from now."""
+        if self.state == "opening":
+            self._watch(plan.age, seconds if self.meter.transport is None else self.age + seconds, do)
+        else:
+            self._watch(plan.moment, self.house.reactor.seconds() + seconds, do)
+
+    def when_silent(self, seconds: float, do: Do) -> None:
+        """Call ``do`` when the peer has been silent for this many seconds."""
+        self._watch(plan.silence, seconds, do)
+
+    def when_stalled(self, seconds: float, do: Do) -> None:
+        """Call ``do`` when bytes have waited this many seconds for a peer that takes none."""
+        self._watch(plan.stall, seconds, do)
+
+    def when_received(self, count: int, do: Do) -> None:
+        """Call ``do`` as soon as more than this many bytes have come, before they are delivered."""
+        self._watch(plan.received, count, do)
+        if self.meter.received_mark != CLOSED:
+            self.meter.received_mark = min(self.meter.received_mark, count)
+
+    def when_sent(self, count: int, do: Do) -> None:
+        """Call ``do`` when this many bytes have been written and more are to follow, before they do."""
+        self._watch(plan.sent, count, do)
+        if self.meter.sent_mark != CLOSED:
+            self.meter.sent_mark = min(self.meter.sent_mark, count)
+
+    def _watch(self, when: When, limit: float, do: Do) -> None:
+        self._plan = plan.extend(self._plan, when, limit, do)
+        self.meter.due = min(self.meter.due, when(self, limit))
+
+    def tap(self, look: Callable[[bytes], object]) -> None:
+        """Show every chunk that comes to ``look``, before it is delivered."""
+        before = self.meter.tap
+        if before is None:
+            self.meter.tap = look
+        else:
+            self.meter.tap = lambda data: (before(data), look(data))
+
+    def pause(self, who: str, way: Way = "in") -> None:
+        """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
+        if who in self.house.observed:
+            self.house.report(self, "would_pause")
+        elif (who, way) not in self._pauses:
+            held = any(each == way for _, each in self._pauses)
+            self._pauses = self._pauses | {(who, way)}
+            if not held:
+                self._hold(way)
+
+    def _hold(self, way: Way) -> None:
+        if way == "in":
+            self.deaf_since = self.house.reactor.seconds()
+            self.meter.hold_reading()
+        else:
+            self.meter.sent_mark = CLOSED
+
+    def resume(self, who: str, way: Way = "in") -> None:
+        """Take back ``who``'s pause; what others paused stays paused."""
+        if (who, way) not in self._pauses:
+            return
+        self._pauses = self._pauses - {(who, way)}
+        if any(each == way for _, each in self._pauses):
+            return
+        if way == "out":
+            self._rearm()
+            self.meter.release_writing()
+            return
+        self._listen_again()
+        self.meter.release_reading()
+
+    def _listen_again(self) -> None:
+        now = self.house.reactor.seconds()
+        meter = self.meter
+        if meter.incoming is not None and self.deaf_since is not None:
+            meter.incoming = (meter.incoming[0] + now - self.deaf_since, meter.incoming[1])
+        self.deaf_since = None
+        meter.active = max(meter.active, meter.tick.stamp)
+        meter.due = now
+
+    def paused(self, way: Way) -> bool:
+        """Whether somebody holds one direction back."""
+        return any(each == way for _, each in self._pauses)
+
+    def cut(self, reason: Reason) -> bool:
+        """End the connection now, by an abort; the application's connectionLost gets the reason.
+
+        Returns:
+            Whether the connection is cut; not when its guard only observes, or it has ended before.
+        """
+        if self.state == "opening":
+            return self.refuse(reason)
+        if self.state != "open":
+            return False
+        if reason.guard in self.house.observed:
+            self.house.report(self, "would_cut", reason)
+            return False
+        self.state = "cut"
+        self.reason = reason
+        self.meter.close()
+        return True
+
+    def refuse(self, reason: Reason) -> bool:
+        """Do not let the connection in; no application protocol is built.
+
+        Returns:
+            Whether the connection is refused; not when the guard only observes, or another has refused it before.
+        """
+        if self.state != "opening":
+            return False
+        if reason.guard in self.house.observed:
+            self.house.report(self, "would_refuse", reason)
+            return False
+        self.state = "refused"
+        self.reason = reason
+        self.meter.close()
+        return True
+
+    def settled(self, do: Do) -> None:
+        """Call ``do`` when the application says that the peer is past its login."""
+        self._settlers = plan.shared((*self._settlers, do), (*self._settlers, do))
+
+    def at_end(self, do: Do) -> None:
+        """Call ``do`` once, when the connection has ended, a later guard's refusal included."""
+        self._ends = plan.shared((*self._ends, do), (*self._ends, do))
+
+    def settle(self) -> None:
+        """The application says: this peer is past its login. Only the first time counts."""
+        if self.settled_at is None and self.state == "open":
+            self.settled_at = self.age
+            self.house.report(self, "settled")
+            settlers, self._settlers = self._settlers, ()
+            self._call(settlers, "settled")
+
+    def start(self) -> None:
+        """The application gets the connection: the marks that were set meanwhile hold from now on."""
+        self.state = "open"
+        self._rearm()
+
+    def end(self) -> None:
+        """The connection is over: give back every place, once."""
+        if self.state != "refused":
+            self.state = "ended"
+        ends, self._ends = self._ends, ()
+        self._plan = ()
+        self._call(ends, "at_end")
+
+    def secure(self) -> None:
+        """A TLS handshake begins, or has begun below us."""
+        self.secured = self.house.reactor.seconds()
+
+    def met(self, transport: object) -> None:
+        """The transport is there."""
+        if ISSLTransport.providedBy(transport):
+            self.secure()
+
+    def cross(self, way: Way) -> None:
+        """More bytes than a mark: call whose mark it is, and set the marks anew."""
+        meter = self.meter
+        kind, passed = (plan.received, meter.received) if way == "in" else (plan.sent, meter.sent)
+        due = tuple(
+            each
+            for each in self._plan
+            if each.when is kind and (each.limit < passed or (way == "out" and each.limit == passed))
+        )
+        if due:
+            self._fire(due)
+        self._rearm()
+
+    def _rearm(self) -> None:
+        meter = self.meter
+        if self.state in ("opening", "open"):
+            marks = [each.limit for each in self._plan if each.when is plan.received]
+            meter.received_mark = min(marks, default=inf)
+            marks = [each.limit for each in self._plan if each.when is plan.sent]
+            meter.sent_mark = CLOSED if self.paused("out") else min(marks, default=inf)
+
+    def look(self, now: float) -> None:
+        """Think: bring the exchanges up to date, do what is due, and say when to think again."""
+        meter = self.meter
+        meter.notice(now)
+        due = tuple(each for each in self._plan if each.when(self, each.limit) <= now)
+        if due:
+            self._fire(due)
+        meter.due = min((each.when(self, each.limit) for each in self._plan), default=inf)
+
+    def _fire(self, due: Plan) -> None:
+        self._plan = plan.share(tuple(each for each in self._plan if each not in due))
+        for each in due:
+            if self.state in ("opening", "open"):
+                self._call((each.do,), "watch")
+
+    def _call(self, calls: tuple[Do, ...], doing: str) -> None:
+        for do in calls:
+            try:
+                do(self)
+            except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
+                self.house.failed(self, doing)
+
+
+def connection_of(transport: object) -> Connection | None:
+    """The guarded connection that a transport belongs to, or None.
+
+    Args:
+        transport: what an application has as ``self.transport``; TLS and other layers in between do no harm.
+    """
+    for _ in range(_LAYERS):
+        if transport is None:
+            break
+        found = getattr(transport, "guarded_connection", None)
+        if isinstance(found, Connection):
+            return found
+        transport = getattr(transport, "transport", None)
+    return None
+
+
+def settle(transport: object) -> None:
+    """Say that the peer behind a transport is past its login; harmless where no guard is around.
+
+    Args:
+        transport: what an application has as ``self.transport``.
+    """
+    found = connection_of(transport)
+    if found is not None:
+        found.settle()

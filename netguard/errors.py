@@ -1,0 +1,214 @@
+"""Every reason to refuse or to cut a connection, and every way an option can be wrong.
+
+The rules of this file:
+
+* one class for each way a connection can end by our doing, so that an application can tell them apart in
+  ``connectionLost`` and a test can name the one it expects;
+* each carries its numbers (the limit, what was observed) and the option that would change it, so that a log line
+  can be built from the exception alone;
+* each is a child of :class:`twisted.internet.error.ConnectionAborted`, which is what every Twisted application
+  already knows how to treat.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, ClassVar
+
+from twisted.internet.error import ConnectionAborted
+
+from netguard import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class OptionError(ValueError):
+    """An option that cannot be honoured. Its text is one line for the person who wrote the option."""
+
+
+class UnknownOption(OptionError):
+    """An option that no guard declares.
+
+    Args:
+        name: the option as it was written.
+        known: the options that exist here; the nearest is offered as "did you mean".
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+        self.suggestion: str | None = near[0] if near else None
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        super().__init__(f"unknown option {name!r}{hint}")
+
+
+class ContradictoryOptions(OptionError):
+    """Two guards of one kind, brought together by nesting or by one policy, disagree about an option."""
+
+
+class Reason(ConnectionAborted):
+    """Why a connection was refused or cut.
+
+    Args:
+        limit: the limit that decided, in the unit of the option.
+        observed: what was seen, in the same unit.
+    """
+
+    guard: ClassVar[str] = ""
+    option: ClassVar[str] = ""
+    summary: ClassVar[str] = "ended by netguard"
+    unit: ClassVar[units.Unit] = units.count
+
+    def __init__(self, limit: object = None, observed: object = None) -> None:
+        super().__init__(limit, observed)
+        self.limit = limit
+        self.observed = observed
+
+    def __str__(self) -> str:
+        """Say what happened, the limit, what was observed, and which option changes it."""
+        parts = [self.summary]
+        if self.observed is not None:
+            parts.append(f"observed {self.unit.text(self.observed)}")
+        if self.limit is not None:
+            parts.append(f"limit {self.unit.text(self.limit)}")
+        if self.option:
+            parts.append(f"option {self.option}")
+        return ", ".join(parts)
+
+
+class Idle(Reason):
+    """Nothing came from the peer and it took nothing, for too long."""
+
+    guard, option, unit = "IdleTimeout", "idle", units.duration
+    summary = "the peer fell silent"
+
+
+class NoFirstByte(Reason):
+    """The peer connected and never said a word."""
+
+    guard, option, unit = "FirstByteTimeout", "first-byte", units.duration
+    summary = "the peer sent nothing after connecting"
+
+
+class HandshakeTooSlow(Reason):
+    """The TLS handshake, or what has to be settled before the application may start, took too long."""
+
+    guard, option, unit = "HandshakeTimeout", "handshake", units.duration
+    summary = "the handshake was not finished in time"
+
+
+class LoginTooSlow(Reason):
+    """The application did not say in time that this peer is past its login."""
+
+    guard, option, unit = "LoginTimeout", "login", units.duration
+    summary = "the peer did not log in in time"
+
+
+class LifetimeOver(Reason):
+    """The connection has existed for as long as it may."""
+
+    guard, option, unit = "Lifetime", "lifetime", units.duration
+    summary = "the connection reached its maximum age"
+
+
+class ReceivingTooSlow(Reason):
+    """The peer began to send something and brings it at less than the minimum rate."""
+
+    guard, option, unit = "MinimumRate", "min-rate-in", units.rate
+    summary = "the peer sends too slowly"
+
+
+class SendingTooSlow(Reason):
+    """The peer takes what we queued for it at less than the minimum rate."""
+
+    guard, option, unit = "MinimumRate", "min-rate-out", units.rate
+    summary = "the peer reads too slowly"
+
+
+class WriteStalled(Reason):
+    """Bytes are queued for the peer and it takes none."""
+
+    guard, option, unit = "WriteStall", "write-stall", units.duration
+    summary = "the peer stopped reading"
+
+
+class TooMuchReceived(Reason):
+    """The peer sent more, in all, than a connection may bring."""
+
+    guard, option, unit = "ByteLimit", "max-in", units.size
+    summary = "the peer sent too much"
+
+
+class TooMuchSent(Reason):
+    """The application sent more, in all, than a connection may take."""
+
+    guard, option, unit = "ByteLimit", "max-out", units.size
+    summary = "more was to be sent than a connection may take"
+
+
+class ItemTooLong(Reason):
+    """The peer sent too many bytes without the delimiter that ends an item."""
+
+    guard, option, unit = "ByteLimit", "max-item", units.size
+    summary = "an item without its delimiter grew too long"
+
+
+class QueueTooLong(Reason):
+    """Too many bytes wait for a peer that does not take them."""
+
+    guard, option, unit = "ByteLimit", "max-queue", units.size
+    summary = "too much is queued for a peer that does not read it"
+
+
+class TooManyConnections(Reason):
+    """As many connections are open as may be."""
+
+    guard, option, unit = "ConnectionLimit", "max-connections", units.count
+    summary = "too many connections are open"
+
+
+class TooManyFromPeer(Reason):
+    """As many connections are open from this address, or its prefix, as may be."""
+
+    guard, option, unit = "ConnectionLimit", "max-per-peer", units.count
+    summary = "too many connections are open from this peer"
+
+
+class ConnectingTooFast(Reason):
+    """Connections come faster, from all peers together, than they may."""
+
+    guard, option, unit = "ConnectionRate", "connect-rate", units.frequency
+    summary = "connections come too fast"
+
+
+class PeerConnectingTooFast(Reason):
+    """Connections come faster from this address, or its prefix, than they may."""
+
+    guard, option, unit = "ConnectionRate", "connect-rate-per-peer", units.frequency
+    summary = "connections come too fast from this peer"
+
+
+class Draining(Reason):
+    """The service is closing and takes no new connections."""
+
+    summary = "the service is shutting down"
+
+
+class Expelled(Reason):
+    """An operator, or the closing service at its deadline, ended the connection."""
+
+    summary = "ended by the service"
+
+
+class OpeningFailed(Reason):
+    """A guard could not do its work before the application was to start; nothing gets in unexamined."""
+
+    summary = "a guard failed while the connection was opening"
+
+
+class TooEarly(Reason):
+    """More came from the peer, while the guards were still deciding, than is kept for it."""
+
+    unit = units.size
+    summary = "the peer sent too much before it was let in"

@@ -1,0 +1,254 @@
+"""The events of a connection's life and of a service's: names, fields, levels, and how they are written.
+
+One event is one line. Foreign text (anything that a peer could choose) is escaped by one function, bounded, and comes
+last. ``twisted.logger`` carries the events; two observers here write them, as text and as JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from attrs import define, field, frozen
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import provider
+
+if TYPE_CHECKING:
+    from constantly import NamedConstant
+
+LONGEST = 256
+"""No value in a log line is longer than this many characters."""
+
+_log = Logger(namespace="netguard")
+
+
+@frozen
+class Kind:
+    """One word of the vocabulary: its level, and what it tells a person."""
+
+    level: NamedConstant
+    meaning: str
+
+
+VOCABULARY: Mapping[str, Kind] = {
+    "listening": Kind(LogLevel.info, "A port accepts connections; one event for each, with its real address."),
+    "accepted": Kind(LogLevel.debug, "A connection came and passed the guards that decide at once."),
+    "refused": Kind(LogLevel.warn, "A connection was not let in; `count` says for how many this line stands."),
+    "opened": Kind(LogLevel.debug, "The application has the connection."),
+    "settled": Kind(LogLevel.info, "The application said that this peer is past its login."),
+    "cut": Kind(LogLevel.warn, "A connection was ended by a guard or by an operator."),
+    "closed": Kind(LogLevel.info, "A connection ended by itself: by the peer, the application or the network."),
+    "malformed": Kind(LogLevel.warn, "What the peer sent is not what the protocol allows."),
+    "error": Kind(LogLevel.error, "Something of ours failed while serving a connection."),
+    "full": Kind(LogLevel.warn, "A bounded table is full; the line says what happens to newcomers."),
+    "would_refuse": Kind(LogLevel.warn, "A guard in observe mode would have refused the connection."),
+    "would_cut": Kind(LogLevel.warn, "A guard in observe mode would have cut the connection."),
+    "would_pause": Kind(LogLevel.warn, "A guard in observe mode would have slowed the connection down."),
+    "session": Kind(LogLevel.info, "A session of the service ended; one line with what it did."),
+    "started": Kind(LogLevel.info, "The service runs."),
+    "stopped": Kind(LogLevel.info, "The service has stopped."),
+}
+
+
+def _code(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def printable(value: object, longest: int = LONGEST) -> str:
+    r"""Foreign text as it may stand in a log: printable, on one line, bounded.
+
+    Control characters (C0, C1, DEL), line and paragraph separators, bidirectional controls and every other character
+    that does not print become ``\xNN`` or ``\uNNNN``; so does the backslash, so that nothing can be forged.
+
+    Args:
+        value: bytes or anything that has a text.
+        longest: characters to keep; what is left out is counted at the end.
+    """
+    text = value.decode("latin-1") if isinstance(value, bytes | bytearray) else str(value)
+    kept = text[:longest]
+    if not kept.isprintable() or "\\" in kept or not kept.isascii():
+        foreign = isinstance(value, bytes | bytearray)
+        kept = "".join(
+            "\\\\" if each == "\\" else _code(each) if not each.isprintable() or (foreign and each > "~") else each
+            for each in kept
+        )
+    return f"{kept}...[{len(text) - longest} more]" if len(text) > longest else kept
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, int | float | bool) or value is None else printable(value)
+
+
+@frozen
+class Event:
+    """One event, ready to be written.
+
+    Args:
+        name: a word of the vocabulary.
+        fields: what is known, the address first and foreign text last.
+    """
+
+    name: str
+    fields: Mapping[str, object]
+
+    def __str__(self) -> str:
+        """The event as one line of text: its name, then ``key=value``; values with blanks are quoted."""
+        return " ".join([self.name, *(f"{_short(key)}={_quoted(value)}" for key, value in self.fields.items())])
+
+
+_SHORT = {"client.address": "client", "client.port": "port"}
+
+
+def _short(key: str) -> str:
+    return _SHORT.get(key, key)
+
+
+def _quoted(value: object) -> str:
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(_plain(value))
+    return '"' + text.replace('"', "'") + '"' if " " in text or not text or '"' in text else text
+
+
+def emit(name: str, fields: Mapping[str, object]) -> None:
+    """Send an event to ``twisted.logger``.
+
+    Args:
+        name: a word of the vocabulary.
+        fields: plain values; text of any origin may stand in them as it is, the observers escape it.
+    """
+    globalLogPublisher(
+        {
+            **fields,
+            "event": name,
+            "netguard": Event(name, fields),
+            "log_format": "{netguard}",
+            "log_level": VOCABULARY[name].level,
+            "log_namespace": "netguard",
+            "log_logger": _log,
+            "log_source": None,
+            "log_time": time.time(),
+        },
+    )
+
+
+@define
+class Sampler:
+    """Lets some events of a flood through and counts the others, so that the log stays bounded and truthful.
+
+    Args:
+        seconds: a monotonic clock.
+        most: how many of one kind are let through in a second.
+    """
+
+    seconds: Callable[[], float]
+    most: int = 10
+    _windows: dict[str, tuple[float, int]] = field(factory=dict, init=False)
+    _held: dict[str, tuple[int, Mapping[str, object]]] = field(factory=dict, init=False)
+
+    def emit(self, name: str, kind: str, fields: Mapping[str, object]) -> None:
+        """Emit the event, or count it towards the next of its kind.
+
+        Args:
+            name: a word of the vocabulary.
+            kind: what is sampled together, such as the class of a refusal.
+            fields: the fields of this event; ``count`` is added.
+        """
+        now = self.seconds()
+        began, shown = self._windows.get(kind, (now, 0))
+        if now - began >= 1.0:
+            began, shown = now, 0
+        self._windows[kind] = (began, shown + 1)
+        held, _ = self._held.pop(kind, (0, {}))
+        if shown >= self.most:
+            self._held[kind] = (held + 1, {**fields, "event": name})
+        else:
+            emit(name, {**fields, "count": held + 1})
+
+    @property
+    def holding(self) -> bool:
+        """Whether something was counted and not told."""
+        return bool(self._held)
+
+    def flush(self) -> None:
+        """Emit what was counted and not told, one line a kind; called at every sweep, and at the end."""
+        if not self._held:
+            return
+        now = self.seconds()
+        for kind in [each for each in self._held if now - self._windows[each][0] >= 1.0]:
+            self._tell(kind)
+
+    def finish(self) -> None:
+        """Emit everything that was counted and not told."""
+        for kind in list(self._held):
+            self._tell(kind)
+
+    def _tell(self, kind: str) -> None:
+        held, fields = self._held.pop(kind)
+        about = {key: value for key, value in fields.items() if not key.startswith("client.") and key != "event"}
+        emit(str(fields["event"]), {**about, "count": held})
+
+
+def _stamp(event: LogEvent) -> str:
+    moment = datetime.fromtimestamp(event.get("log_time") or time.time(), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _level(event: LogEvent) -> str:
+    return cast("NamedConstant", event.get("log_level") or LogLevel.info).name
+
+
+def as_json(event: LogEvent) -> str:
+    """One event of ``twisted.logger`` as one line of JSON, flat, without its line end."""
+    ours = event.get("netguard")
+    row: dict[str, object] = {"time": _stamp(event), "level": _level(event)}
+    if isinstance(ours, Event):
+        row |= {"event": ours.name, "message": str(ours)}
+        row |= {key: _plain(value) for key, value in ours.fields.items()}
+    else:
+        row |= {"event": "log", "message": printable(formatEvent(event), 2000)}
+        row |= {"namespace": printable(event.get("log_namespace", "-"))}
+        if "log_failure" in event:
+            row["failure"] = printable(event["log_failure"].getTraceback(), 8000)
+    return json.dumps(row, ensure_ascii=True)
+
+
+def as_text(event: LogEvent) -> str:
+    """One event of ``twisted.logger`` as one line of text, without its line end."""
+    ours = event.get("netguard")
+    line = str(ours) if isinstance(ours, Event) else printable(formatEvent(event), 2000)
+    if "log_failure" in event:
+        line += " failure=" + printable(event["log_failure"].getTraceback(), 8000)
+    return f"{_stamp(event)} [{printable(event.get('log_namespace', '-'), 60)}#{_level(event)}] {line}"
+
+
+def line_observer(out: TextIO, write: Callable[[LogEvent], str], *, verbose: bool = False) -> ILogObserver:
+    """An observer for ``twisted.logger`` that writes one line an event and flushes it.
+
+    Args:
+        out: where the lines go.
+        write: :func:`as_text` or :func:`as_json`.
+        verbose: whether events of level debug are written, too.
+    """
+
+    @provider(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if not verbose and event.get("log_level") is LogLevel.debug:
+            return
+        out.write(write(event) + "\n")
+        out.flush()
+
+    return cast("ILogObserver", observe)
+
+
+FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_json}
+
+
+def describe(address: Any) -> dict[str, object]:
+    """The fields that name a peer, by OpenTelemetry's names."""
+    host = getattr(address, "host", None)
+    if host is None:
+        return {"client.address": "unix" if address is not None else "-"}
+    return {"client.address": host, "client.port": address.port}

@@ -1,0 +1,177 @@
+"""What is known of one guarded connection: the facts that guards, operators and logs read.
+
+Nothing here changes anything; the verbs are in :mod:`netguard.connection`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from netguard.peer import Peer, address_of
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress, IReactorTime
+
+    from netguard.errors import Reason
+    from netguard.meter import Meter
+    from netguard.plan import Do, Plan
+
+Way = Literal["in", "out"]
+State = Literal["opening", "open", "refused", "cut", "ended"]
+
+
+class House(Protocol):
+    """What a connection needs of the factory it belongs to."""
+
+    reactor: IReactorTime
+    observed: frozenset[str]
+
+    def report(self, connection: Any, name: str, reason: Reason | None = None) -> None:
+        """Tell an event of this connection's life."""
+
+    def failed(self, connection: Any, doing: str) -> None:
+        """Tell that code called for this connection raised; the exception is the current one."""
+
+
+_NOBODY: frozenset[tuple[str, Way]] = frozenset()
+
+
+class Facts:
+    """The facts of one connection.
+
+    Args:
+        house: the factory it belongs to.
+        meter: where its bytes pass.
+        address: the address its socket has at the other end; None for transports without one.
+        number: unique within the process; the ``session`` of its events.
+    """
+
+    __slots__ = (
+        "_ends",
+        "_host",
+        "_kind",
+        "_pauses",
+        "_plan",
+        "_port",
+        "_settlers",
+        "deaf_since",
+        "house",
+        "meter",
+        "number",
+        "opened",
+        "reason",
+        "secured",
+        "settled_at",
+        "state",
+    )
+
+    house: House
+    reason: Reason | None
+    settled_at: float | None
+    secured: float | None
+    deaf_since: float | None
+    _pauses: frozenset[tuple[str, Way]]
+    _plan: Plan
+    _ends: tuple[Do, ...]
+    _settlers: tuple[Do, ...]
+    state: State
+
+    def __init__(self, house: House, meter: Meter, address: IAddress | None, number: int) -> None:
+        self.house = house
+        self.meter = meter
+        self.number = number
+        self.opened = house.reactor.seconds()
+        self._kind = address if getattr(address, "host", None) is None else None
+        self._host: str | None = getattr(address, "host", None)
+        self._port: int = getattr(address, "port", 0)
+        self._plan = ()
+        self._ends = ()
+        self._settlers = ()
+        self._pauses = _NOBODY
+        self.reason = self.settled_at = self.secured = self.deaf_since = None
+        self.state = "opening"
+
+    @property
+    def received(self) -> int:
+        """Bytes that came from the peer."""
+        return self.meter.received
+
+    @property
+    def sent(self) -> int:
+        """Bytes that the application wrote."""
+        return self.meter.sent
+
+    @property
+    def queued(self) -> int:
+        """Bytes written that have not left this process."""
+        return self.meter.queued
+
+    @property
+    def age(self) -> float:
+        """Seconds since the connection was made."""
+        return self.house.reactor.seconds() - self.opened
+
+    @property
+    def listening(self) -> bool:
+        """Whether nobody has paused the reading."""
+        return self.deaf_since is None
+
+    @property
+    def silent(self) -> float:
+        """Seconds since a byte came, or the peer took one of ours; 0 while nobody was listening to it."""
+        if not self.listening and self.meter.outgoing is None:
+            return 0.0
+        return max(0.0, self.house.reactor.seconds() - self.meter.active)
+
+    @property
+    def stalled(self) -> float:
+        """Seconds for which bytes have been waiting for the peer and it has taken none; 0 when none wait."""
+        outgoing = self.meter.outgoing
+        return 0.0 if outgoing is None else self.house.reactor.seconds() - outgoing.took
+
+    @property
+    def handshaking(self) -> float | None:
+        """Seconds for which the TLS handshake, or the guards' own opening, has been going on; else None."""
+        if self.state == "opening":
+            return self.age
+        if self.secured is not None and self._handshake_done():
+            self.secured = None
+        return None if self.secured is None else self.house.reactor.seconds() - self.secured
+
+    def _handshake_done(self) -> bool:
+        # OpenSSL has the peer's Finished message exactly when the handshake is over; other TLS must have let data in.
+        handle = getattr(self.meter.transport, "getHandle", lambda: None)()
+        finished = getattr(handle, "get_peer_finished", None)
+        return self.meter.received > 0 if finished is None else finished() is not None
+
+    @property
+    def address(self) -> IAddress | None:
+        """The address that counts for this peer."""
+        return self.peer.effective
+
+    @property
+    def host(self) -> str | None:
+        """The same, as text without its port; None for peers without one."""
+        return self._host
+
+    @property
+    def admitted(self) -> bool:
+        """Whether no guard has refused the connection so far."""
+        return self.state == "opening" or self.state == "open"
+
+    @property
+    def peer(self) -> Peer:
+        """What is known of the peer, each fact with its provenance."""
+        return Peer(self._kind if self._host is None else address_of(self._host, self._port))
+
+    def exchange(self, way: Way) -> tuple[float, int] | None:
+        """Seconds and bytes of the exchange in flight, or None; see :class:`netguard.guard.Connection`."""
+        now = self.house.reactor.seconds()
+        meter = self.meter
+        if way == "out":
+            outgoing = meter.outgoing
+            return None if outgoing is None else (now - outgoing.since, outgoing.figure - outgoing.base)
+        if meter.incoming is None or meter.answered > meter.incoming[1] or not self.listening:
+            return None
+        since, base = meter.incoming
+        return now - since, meter.received - base

@@ -1,0 +1,80 @@
+"""Bounds on amounts: in all, in one item, in the queue."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
+from netguard.guard import Connection, Guard, frozen
+from netguard.options import option
+from netguard.units import delimiter, size
+from netguard.wire.items import ItemCounter
+
+
+@frozen
+class ByteLimit(Guard):
+    r"""Cut a connection that brings, takes or leaves waiting too many bytes. Just as many as the limit pass.
+
+    Args:
+        received: bytes that a connection may bring in all.
+        sent: bytes that a connection may take in all.
+        item: bytes that may come without the delimiter; the delimiter itself does not count.
+        queue: bytes that may wait, unsent, for the peer.
+        delimiter: what ends an item; ``b"\n"`` unless given.
+    """
+
+    received: int | None = option("max-in", size, "Cut a connection that brings more than this in all.", default=None)
+    sent: int | None = option("max-out", size, "Cut a connection that is to take more than this in all.", default=None)
+    item: int | None = option(
+        "max-item",
+        size,
+        "Cut a connection that brings more than this without the delimiter (the delimiter does not count).",
+        default=None,
+        defaults={"pop": "16KiB"},
+    )
+    queue: int | None = option(
+        "max-queue",
+        size,
+        "Cut a connection for which more than this waits unsent.",
+        default=None,
+        defaults={"guard": "64MiB", "pop": "4MiB"},
+    )
+    delimiter: bytes = option(
+        "delimiter",
+        delimiter,
+        r"What ends an item for max-item: text such as \n, \r\n or \x00.",
+        default=b"\n",
+    )
+
+    def open(self, connection: Connection) -> None:
+        """Set the marks."""
+        if self.received is not None:
+            connection.when_received(self.received, self.cut_in)
+        if self.sent is not None:
+            connection.when_sent(self.sent, self.cut_out)
+        if self.item is not None:
+            connection.tap(partial(self.look_at_item, connection, ItemCounter(self.item, self.delimiter)))
+        if self.queue is not None:
+            connection.when_sent(self.queue, self.look_at_queue)
+
+    def cut_in(self, connection: Connection) -> None:
+        """More came than may come."""
+        connection.cut(TooMuchReceived(self.received, connection.received))
+
+    def cut_out(self, connection: Connection) -> None:
+        """More is to be sent than may be sent."""
+        connection.cut(TooMuchSent(self.sent, connection.sent))
+
+    def look_at_item(self, connection: Connection, items: ItemCounter, data: bytes) -> None:
+        """Count on through one chunk."""
+        longest = items.feed(data)
+        if longest > (self.item or 0):
+            connection.cut(ItemTooLong(self.item, longest))
+
+    def look_at_queue(self, connection: Connection) -> None:
+        """So much was written that the queue might be full: measure it, and say when that can next be so."""
+        room = (self.queue or 0) - connection.queued
+        if room <= 0:
+            connection.cut(QueueTooLong(self.queue, connection.queued))
+            room = self.queue or 0
+        connection.when_sent(connection.sent + room, self.look_at_queue)

@@ -1,0 +1,38 @@
+"""A time limit on handshakes."""
+
+from __future__ import annotations
+
+from netguard.errors import HandshakeTooSlow
+from netguard.guard import Connection, Guard, frozen
+from netguard.options import option
+from netguard.units import duration
+
+
+@frozen
+class HandshakeTimeout(Guard):
+    """Cut a connection whose TLS handshake, or whose opening by the other guards, does not end.
+
+    It holds for TLS from the first byte and for TLS that is started later (STLS, STARTTLS).
+
+    Args:
+        after: seconds for one handshake.
+    """
+
+    after: float = option(
+        "handshake",
+        duration,
+        "Cut a connection whose TLS handshake is not finished within this time.",
+        defaults={"guard": "30s", "pop": "30s"},
+    )
+
+    def open(self, connection: Connection) -> None:
+        """Look again after each period: no handshake that begins in it can be overdue before its end."""
+        connection.after(self.after, self.look)
+
+    def look(self, connection: Connection) -> None:
+        """Cut what is overdue, or say when to look again."""
+        lasted = connection.handshaking
+        if lasted is not None and lasted >= self.after:
+            connection.cut(HandshakeTooSlow(self.after, lasted))
+        else:
+            connection.after(self.after - (lasted or 0.0), self.look)

@@ -1,0 +1,170 @@
+"""The tallies of one connection: the object that the hot path touches.
+
+A meter sits where the bytes pass (the first kind is :class:`netguard.wrapper.Wrapper`, around any transport). It
+adds, stamps and compares; everything else happens in :class:`netguard.connection.Connection`, when a mark is crossed
+or when the sweep finds that the connection has to think.
+
+The sweep looks only at meters that are due, or through which something passed since the last sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from math import inf
+from typing import Any, Protocol
+
+from netguard.outflow import progress, queued
+
+CLOSED = -1
+"""A mark that every byte crosses: what follows goes the slow way."""
+
+
+class Tick:
+    """The coarse clock of one factory.
+
+    Attributes:
+        stamp: the moment of the *next* sweep. Activity is stamped with it, so that a limit never strikes early: at
+            the sweep at which a silence has lasted its limit, it has really lasted that long, and at most one tick more.
+        interval: seconds between two sweeps.
+    """
+
+    __slots__ = ("interval", "stamp")
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.stamp = 0.0
+
+
+class Thinker(Protocol):
+    """Who decides what a crossed mark means."""
+
+    def look(self, now: float) -> None:
+        """A sweep found this connection due, or active."""
+
+
+class Outgoing:
+    """What is on its way to the peer.
+
+    Attributes:
+        since: when bytes began to wait for the peer.
+        took: when it last took some.
+        base: the figure of :func:`netguard.outflow.progress` then.
+        figure: the same, as last seen.
+    """
+
+    __slots__ = ("base", "figure", "since", "took")
+
+    def __init__(self, now: float, figure: int) -> None:
+        self.since = self.took = now
+        self.base = self.figure = figure
+
+
+class Meter:
+    """Tallies, marks and the next moment to think, of one connection.
+
+    Attributes:
+        received: bytes that came.
+        sent: bytes that the application wrote.
+        answered: what ``received`` was when the application last wrote.
+        noticed: what ``received`` was when the sweep last looked.
+        taken: what ``sent`` was when the peer was last seen to have taken everything.
+        active: the stamp of the last activity: a byte came, or the peer took one.
+        received_mark, sent_mark: more than this many bytes, and the connection has to think.
+        tap: what sees every chunk before it is delivered, or None.
+        due: the moment from which the sweep lets the connection think.
+        incoming: moment and ``received`` at which the exchange in flight began, or None.
+        outgoing: what waits for the peer, or None.
+    """
+
+    __slots__ = (
+        "active",
+        "answered",
+        "connection",
+        "due",
+        "incoming",
+        "noticed",
+        "outgoing",
+        "received",
+        "received_mark",
+        "sent",
+        "sent_mark",
+        "taken",
+        "tap",
+        "tick",
+        "transport",
+    )
+
+    transport: Any
+    tap: Callable[[bytes], object] | None
+    incoming: tuple[float, int] | None
+    outgoing: Outgoing | None
+    received_mark: float
+    sent_mark: float
+
+    def __init__(self, tick: Tick, connection: Thinker) -> None:
+        self.tick = tick
+        self.connection = connection
+        self.transport = None
+        self.tap = None
+        self.received = self.sent = self.answered = self.noticed = self.taken = 0
+        self.received_mark = self.sent_mark = self.due = inf
+        self.active = tick.stamp
+        self.incoming = None
+        self.outgoing = None
+
+    @property
+    def queued(self) -> int:
+        """Bytes written that have not left this process."""
+        return queued(self.transport)
+
+    def close(self) -> None:
+        """Let nothing pass any more, and abort the transport if there is one."""
+        self.received_mark = self.sent_mark = CLOSED
+        self.due = inf
+        transport = self.transport
+        if transport is not None:
+            getattr(transport, "abortConnection", transport.loseConnection)()
+
+    def hold_reading(self) -> None:
+        """Stop reading from the transport."""
+        if self.transport is not None:
+            self.transport.pauseProducing()
+
+    def release_reading(self) -> None:
+        """Read again."""
+        if self.transport is not None:
+            self.transport.resumeProducing()
+
+    def release_writing(self) -> None:
+        """Pass on what was held back; a meter that can hold writes has something to do here."""
+
+    def notice(self, now: float) -> None:
+        """Bring the exchanges in both directions up to date; called by the sweep."""
+        begun = self.incoming
+        if begun is not None and self.answered > begun[1]:
+            begun = None
+        if begun is None and self.received > self.answered:
+            begun = (now, self.answered)
+        self.incoming = begun
+        self.noticed = self.received
+        if self.sent != self.taken:
+            self._notice_outgoing(now)
+
+    def _notice_outgoing(self, now: float) -> None:
+        figure, outstanding = progress(self.transport, self.sent)
+        outgoing = self.outgoing
+        if not outstanding:
+            self.taken = self.sent
+            self.outgoing = None
+            self.active = max(self.active, now)
+        elif outgoing is None:
+            self.outgoing = Outgoing(now, figure)
+        elif figure > outgoing.figure:
+            outgoing.figure = figure
+            outgoing.took = now
+            self.active = max(self.active, now)
+
+
+def needing_thought(meters: Collection[Meter], now: float) -> Iterable[Meter]:
+    """The meters that are due or active, of all that live. This is the whole cost of an idle connection."""
+    return [each for each in meters if each.due <= now or each.sent != each.taken or each.received != each.noticed]

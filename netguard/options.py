@@ -1,0 +1,88 @@
+"""One declaration for one option.
+
+``option()`` on a field of a frozen guard is the only place where an option is written down. From it come the Python
+argument, the command-line flag, the keyword of an endpoint string, the key in a configuration file and the row of the
+documentation; the converter is the parser, so a guard that exists is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from netguard.errors import OptionError
+from netguard.units import Unit
+
+OFF = frozenset({"off", "none", "no"})
+_KEY = "netguard"
+
+
+@attrs.frozen
+class Option:
+    """What is known about one option.
+
+    Args:
+        flag: its name on every surface: ``--flag``, ``flag=`` in an endpoint string, ``flag =`` in a file.
+        unit: what its value is.
+        help: one sentence, for ``--help`` and the documentation.
+        defaults: text by surface: ``guard`` (a bare ``guard:`` or ``netguard-wrap``), ``pop`` (``netguard-pop``).
+        qualifies: it only refines other options of its guard and brings no guard into being by itself.
+        field: the Python argument.
+    """
+
+    flag: str
+    unit: Unit
+    help: str
+    defaults: Mapping[str, str] = attrs.field(factory=dict)
+    qualifies: bool = False
+    field: str = ""
+
+
+def is_off(value: object) -> bool:
+    """Whether a value, from any surface, switches its option off."""
+    return value is None or value is False or (isinstance(value, str) and value.strip().lower() in OFF)
+
+
+def option(
+    flag: str,
+    converter: Unit,
+    help: str,  # noqa: A002 - the word that argparse and twisted.python.usage use
+    *,
+    default: Any = attrs.NOTHING,
+    defaults: Mapping[str, str] | None = None,
+) -> Any:
+    """Declare a field of a guard as an option.
+
+    Args:
+        flag: the option's name on every surface; lower case, with dashes.
+        converter: the unit of its value.
+        help: one sentence that says what the option does.
+        default: the value when the option is not given. Without one the guard cannot be made without it; with None
+            the option is one of several that bring the guard about; with anything else it refines the others.
+        defaults: text by surface, for the options that are on unless switched off; see :class:`Option`.
+
+    Raises:
+        OptionError: (when a guard is made) the value is not of that unit; the text names the option.
+    """
+
+    def convert(value: object) -> object:
+        if value is None and default is None:
+            return None
+        try:
+            return converter(value)
+        except ValueError as why:
+            message = f"option {flag}: {why}"
+            raise OptionError(message) from None
+
+    qualifies = default is not attrs.NOTHING and default is not None
+    what = Option(flag, converter, help, dict(defaults or {}), qualifies)
+    return attrs.field(default=default, converter=convert, metadata={_KEY: what})
+
+
+def options_of(guard: type) -> tuple[Option, ...]:
+    """The options that a guard class declares, in the order of its fields."""
+    return tuple(
+        attrs.evolve(each.metadata[_KEY], field=each.name) for each in attrs.fields(guard) if _KEY in each.metadata
+    )

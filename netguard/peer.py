@@ -1,0 +1,64 @@
+"""Who is at the other end, as far as it is known, and by which address it is counted."""
+
+from __future__ import annotations
+
+from socket import AF_INET, AF_INET6, inet_pton
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from twisted.internet.address import IPv4Address, IPv6Address
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+
+    from netguard.units import Prefix
+
+_IPV4_BITS, _IPV6_BITS = 32, 128
+_MAPPED = "::ffff:"
+
+PREFIX_HELP = "How many leading bits of an address make one peer: of IPv4, then of IPv6."
+
+
+@frozen
+class Peer:
+    """The two provenances of an address are kept apart.
+
+    Args:
+        seen: what the socket says.
+        claimed: what a trusted proxy said for it, or None. Nothing makes such claims yet.
+    """
+
+    seen: IAddress | None
+    claimed: IAddress | None = None
+
+    @property
+    def effective(self) -> IAddress | None:
+        """The address that limits and rules go by."""
+        return self.seen if self.claimed is None else self.claimed
+
+
+def address_of(host: str, port: int) -> IPv4Address | IPv6Address:
+    """The address object of a TCP peer; an IPv4-mapped IPv6 address is an IPv4 address."""
+    host = unmapped(host)
+    return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
+
+
+def unmapped(host: str) -> str:
+    """A host with the wrapping of an IPv4-mapped IPv6 address taken off."""
+    return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
+
+
+def peer_key(host: str, prefix: Prefix) -> str | tuple[int, int]:
+    """By what a peer is counted: its address, cut to a prefix.
+
+    Args:
+        host: an address in text form, as sockets give it; a zone (``%eth0``) does not count.
+        prefix: how many bits make one peer.
+    """
+    host = unmapped(host)
+    if ":" in host:
+        packed = inet_pton(AF_INET6, host.partition("%")[0])
+        return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - prefix.ipv6))
+    if prefix.ipv4 == _IPV4_BITS:
+        return host
+    return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - prefix.ipv4))

@@ -1,0 +1,254 @@
+"""Durations, sizes, rates, counts, prefixes, ports: text to value and value to text.
+
+A unit is also the converter of an option, so a value that exists has been checked. Every unit takes its own values
+as they are (``30`` is 30 seconds, ``1024`` is 1024 bytes) and text as an operator writes it (``"30s"``, ``"1KiB"``);
+what it refuses is a :class:`ValueError` whose text says what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import field, frozen
+
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {
+    "": 1,
+    "B": 1,
+    "kB": 10**3,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+}
+_PERIODS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_HIGHEST_PORT = 65535
+
+
+@frozen
+class Unit:
+    """A kind of value: how it is read, how it is written, and what a person is told about it.
+
+    Args:
+        name: the word for it in ``--help`` and in the tables of the documentation.
+        expects: what to write, in words, with an example; the tail of every complaint.
+        parse: text or a plain value to a value. Raises ValueError, whose text is not shown, for anything else.
+        write: a value to text that ``parse`` reads back as an equal value.
+        many: whether the option may be given several times.
+    """
+
+    name: str
+    expects: str
+    parse: Callable[[Any], Any] = field(repr=False)
+    write: Callable[[Any], str] = field(repr=False, default=str)
+    many: bool = False
+
+    def __call__(self, value: Any) -> Any:
+        """Read a value; raise ValueError, saying what was expected, when it is not one."""
+        try:
+            return self.parse(value)
+        except (ValueError, TypeError, OverflowError, AttributeError):
+            shown = str(value)[:60]
+            message = f"{shown!r} is not {self.expects}"
+            raise ValueError(message) from None
+
+    def text(self, value: Any) -> str:
+        """Write a value as a person would type it."""
+        return self.write(value)
+
+
+def _positive(value: float) -> float:
+    if isinstance(value, bool) or not math.isfinite(value) or value <= 0:
+        raise ValueError(value)
+    return value
+
+
+def _parse_duration(value: float | str) -> float:
+    if isinstance(value, str):
+        text = value.strip()
+        if re.fullmatch(_NUMBER, text):
+            return float(_positive(float(text)))
+        parts = re.findall(_NUMBER + r"(ms|min|[smhd])", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            raise ValueError(value)
+        value = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return float(_positive(value))
+
+
+def _trim(number: float) -> str:
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def _write_duration(value: float) -> str:
+    if value < 1:
+        return f"{_trim(value * 1000)}ms"
+    for unit in "dhm":
+        if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
+            return f"{_trim(value / _SECONDS[unit])}{unit}"
+    return f"{_trim(value)}s"
+
+
+def _parse_size(value: float | str) -> int:
+    if isinstance(value, str):
+        match = re.fullmatch(_NUMBER + r"\s*([A-Za-z]*)", value.strip())
+        if match is None or match[2] not in _BYTES:
+            raise ValueError(value)
+        value = float(match[1]) * _BYTES[match[2]] if "." in match[1] else int(match[1]) * _BYTES[match[2]]
+    if value != int(_positive(value)):
+        raise ValueError(value)
+    return int(value)
+
+
+def _write_size(value: float) -> str:
+    for unit in ("GiB", "MiB", "KiB"):
+        if value >= _BYTES[unit] and value % _BYTES[unit] == 0:
+            return f"{int(value) // _BYTES[unit]}{unit}"
+    return f"{_trim(value)}B"
+
+
+def _parse_rate(value: float | str) -> int:
+    return _parse_size(value.strip().removesuffix("/s") if isinstance(value, str) else value)
+
+
+def _parse_count(value: float | str) -> int:
+    if isinstance(value, str) and not re.fullmatch(r"\s*\d{1,12}\s*", value):
+        raise ValueError(value)
+    if int(value) != float(value):
+        raise ValueError(value)
+    return int(_positive(int(value)))
+
+
+@frozen
+class Frequency:
+    """So many events in a period; the number of events is also how many may come at once.
+
+    Args:
+        events: how many, at least 1.
+        period: in this many seconds.
+    """
+
+    events: int
+    period: float = 1.0
+
+    @property
+    def per_second(self) -> float:
+        """The same as events per second."""
+        return self.events / self.period
+
+
+def _parse_frequency(value: float | str | Frequency) -> Frequency:
+    if isinstance(value, Frequency):
+        return value
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:/\s*([a-z]+))?\s*", value)
+        if match is None:
+            raise ValueError(value)
+        return Frequency(_parse_count(match[1]), _PERIODS[match[2]] if match[2] in _PERIODS else _bare(match[2]))
+    return Frequency(_parse_count(value))
+
+
+def _bare(period: str | None) -> float:
+    if period is not None:
+        raise ValueError(period)
+    return 1.0
+
+
+def _write_frequency(value: Frequency | float) -> str:
+    if not isinstance(value, Frequency):
+        return f"{_trim(value)}/s"
+    names = {seconds: name for name, seconds in reversed(_PERIODS.items())}
+    return f"{value.events}/{names[value.period]}"
+
+
+@frozen
+class Prefix:
+    """How many leading bits of an address make one peer.
+
+    Args:
+        ipv4: bits of an IPv4 address, 0 to 32.
+        ipv6: bits of an IPv6 address, 0 to 128.
+    """
+
+    ipv4: int = 32
+    ipv6: int = 64
+
+
+def _parse_prefix(value: str | Prefix | Iterable[int]) -> Prefix:
+    if isinstance(value, Prefix):
+        return value
+    ipv4, ipv6 = (int(part) for part in (value.split(",") if isinstance(value, str) else value))
+    if not (0 <= ipv4 <= 32 and 0 <= ipv6 <= 128):  # noqa: PLR2004 - the lengths of the addresses
+        raise ValueError(value)
+    return Prefix(ipv4, ipv6)
+
+
+_ESCAPES = {"\\r": b"\r", "\\n": b"\n", "\\0": b"\0", "\\t": b"\t", "\\\\": b"\\"}
+
+
+def _parse_delimiter(value: str | bytes) -> bytes:
+    if isinstance(value, str):
+        value = re.sub(
+            rb"\\x([0-9a-fA-F]{2})|\\[rn0t\\]",
+            lambda match: bytes.fromhex(match[1].decode()) if match[1] else _ESCAPES[match[0].decode()],
+            value.encode("latin-1"),
+        )
+    if not isinstance(value, bytes) or not value:
+        raise ValueError(value)
+    return value
+
+
+def _write_delimiter(value: bytes) -> str:
+    plain = {code[0]: text for text, code in _ESCAPES.items()}
+    return "".join(plain.get(byte) or (chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}") for byte in value)  # noqa: PLR2004
+
+
+def _parse_port(value: int | str) -> int:
+    if isinstance(value, str) and not re.fullmatch(r"\d{1,9}", value):
+        return service_port(value)
+    if isinstance(value, bool) or not 0 <= int(value) <= _HIGHEST_PORT:
+        raise ValueError(value)
+    return int(value)
+
+
+def service_port(name: str, lookup: Callable[[str, str], int] = socket.getservbyname) -> int:
+    """The TCP port of a service, from the machine's services database.
+
+    Args:
+        name: a service name such as ``pop3``; see services(5).
+        lookup: the database, ``socket.getservbyname`` unless a test passes its own.
+
+    Raises:
+        ValueError: this machine does not know the name.
+    """
+    try:
+        return lookup(name, "tcp")
+    except (OSError, UnicodeError):
+        message = f"this machine knows no TCP service {name[:60]!r} (see /etc/services)"
+        raise ValueError(message) from None
+
+
+duration = Unit("duration", "a duration such as 30s, 5m, 1h30m or 250ms", _parse_duration, _write_duration)
+size = Unit("size", "a number of bytes such as 1024, 64KiB or 10MB", _parse_size, _write_size)
+rate = Unit(
+    "rate",
+    "a number of bytes a second such as 500 or 64KiB",
+    _parse_rate,
+    lambda value: f"{_write_size(value)}/s",
+)
+count = Unit("count", "a whole number above 0", _parse_count, lambda value: _trim(value))
+frequency = Unit("frequency", "a number in a period such as 10/s, 600/min or 10", _parse_frequency, _write_frequency)
+prefix = Unit(
+    "prefix",
+    "two prefix lengths, IPv4 then IPv6, such as 32,64",
+    _parse_prefix,
+    lambda value: f"{value.ipv4},{value.ipv6}",
+)
+delimiter = Unit("bytes", r"a delimiter such as \n, \r\n or \x00", _parse_delimiter, _write_delimiter)
+port = Unit("port", "a port from 0 to 65535 or a service that this machine knows", _parse_port)
