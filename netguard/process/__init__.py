@@ -1,0 +1,1 @@
+"""What a service needs from and of its process, whatever it serves."""
