@@ -2,9 +2,9 @@
 
 The rules of this file:
 
-* Commands are obeyed in order, however they came. Behind a request that takes time, they wait as bytes, never as
-  objects. A caller that stops its transport when `pending` exceeds `ENOUGH` keeps at most one chunk of that
-  transport beyond it; above `TOO_MUCH` everything is dropped.
+* Commands are obeyed in order, however they came. Behind a request that takes time they wait as bytes, never as
+  objects. A caller that stops its transport when `pending` exceeds `ENOUGH` keeps at most one chunk of it more;
+  above `TOO_MUCH` everything is dropped.
 * A line ends with CRLF and nothing else. NUL, bare CR and bare LF are refused inside: what two programs read
   differently is what smuggling is made of. A line that is too long is the last one: none of it is kept.
 * Numbers are digits, 1 to n, not deleted. Words are parted by one space. Only PASS takes spaces.
@@ -127,7 +127,7 @@ class Pop3Machine:
         Call it again, with nothing, until it returns nothing: then it waits for bytes or for an outcome.
         """
         events = self._events = []
-        if self.state is State.CLOSED:
+        if self.state in (State.UPDATE, State.CLOSED):
             return events
         if data:
             self._buffer = self._buffer[self._at :] + data
@@ -145,8 +145,7 @@ class Pop3Machine:
     def close(self) -> None:
         """Forget what waits, and be deaf from now on."""
         self.state = State.CLOSED
-        self._buffer = b""
-        self._at = 0
+        self._buffer, self._at = b"", 0
         self._awaited = self._named = self._user_before = None
 
     @property
@@ -203,6 +202,7 @@ class Pop3Machine:
     def _quit(self, _: bytes | None) -> None:
         if self._deleted:
             self.state = State.UPDATE
+            self._buffer, self._at = b"", 0
             self._ask(Commit(tuple(sorted(self._deleted))))
         else:
             self._events.append(b"+OK bye\r\n")

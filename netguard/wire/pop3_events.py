@@ -133,9 +133,7 @@ Request: TypeAlias = Apop | Password | StartTls | Fetch | Listing | Commit
 Event: TypeAlias = bytes | Request | Malformed | Close
 
 
-def pieces(
-    entries: Iterable[Entry], deleted: Collection[int], render: Callable[[int, Entry], str]
-) -> Iterator[bytes]:
+def pieces(entries: Iterable[Entry], deleted: Collection[int], render: Callable[[int, Entry], str]) -> Iterator[bytes]:
     """A whole multi-line listing, in pieces of `PIECE` messages, so that none is large or takes long to make.
 
     Args:

@@ -1,0 +1,61 @@
+"""The factory of POP3 sessions."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.protocol import ServerFactory
+
+from netguard import events
+from netguard.pop3.session import Pop3Session
+from netguard.pop3.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IAddress, IReactorTime
+
+    from netguard.accounts.interface import Accounts
+    from netguard.pop3.interface import Opener
+    from netguard.pop3.record import Report
+
+
+class Pop3Factory(ServerFactory):
+    """Makes POP3 sessions.
+
+    Args:
+        accounts: who may log in.
+        opener: finds and opens their mailboxes.
+        reactor: tells and measures time.
+        tls: what STLS starts TLS with (anything that ``startTLS`` takes); None for no STLS.
+        hostname: the name of this server in its greeting, of ``A-Z a-z 0-9 . _ -``.
+        answer_failures_after: seconds from a failed login's command to its answer.
+        random: gives so many random octets.
+        report: takes the events ``session``, ``malformed`` and ``error`` with their fields.
+
+    Raises:
+        ValueError: for a host name that cannot stand in a greeting, or a negative time.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        opener: Opener,
+        *,
+        reactor: IReactorTime,
+        tls: Any = None,
+        hostname: str = "localhost",
+        answer_failures_after: float = 2.0,
+        random: Callable[[int], bytes] = os.urandom,
+        report: Report = events.emit,
+    ) -> None:
+        self.settings = Settings(accounts, opener, reactor, tls, hostname, answer_failures_after, random, report)
+
+    def buildProtocol(self, addr: IAddress | None) -> Pop3Session:
+        """Make the session of one connection (IProtocolFactory)."""
+        session = Pop3Session(self.settings)
+        session.factory = self
+        return session

@@ -1,0 +1,85 @@
+"""What one session did, for its line in the log, and what went wrong in it."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+from netguard.events import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Report = Callable[[str, dict[str, object]], None]
+    """Takes a word of the vocabulary of :mod:`netguard.events`, and the fields of the event."""
+
+
+@define
+class Record:
+    """What one session did.
+
+    Args:
+        mechanism: how its user logged in, "apop" or "password"; "-" before.
+        tls: whether it was inside TLS at the end.
+        denied: how many logins failed.
+        retrieved: how many messages were sent whole by RETR.
+        deleted: how many messages were removed at QUIT.
+        octets_in: what came.
+        octets_out: what was written.
+        user: who logged in, or None.
+        claimed: a pseudonym for the last name that was refused, or None.
+        reason: why it ended, or None while it goes on.
+    """
+
+    mechanism: str = "-"
+    tls: bool = False
+    denied: int = 0
+    retrieved: int = 0
+    deleted: int = 0
+    octets_in: int = 0
+    octets_out: int = 0
+    user: str | None = None
+    claimed: str | None = None
+    reason: str | None = None
+
+    def fields(self, duration: float) -> dict[str, object]:
+        """The session as fields of a log line, foreign text last.
+
+        Args:
+            duration: seconds that it lasted.
+        """
+        fields: dict[str, object] = {
+            "reason": self.reason,
+            "duration": round(duration, 3),
+            "tls": self.tls,
+            "mechanism": self.mechanism,
+            "denied": self.denied,
+            "retrieved": self.retrieved,
+            "deleted": self.deleted,
+            "bytes_in": self.octets_in,
+            "bytes_out": self.octets_out,
+        }
+        if self.claimed is not None:
+            fields["claimed"] = self.claimed
+        if self.user is not None:
+            fields["user"] = self.user
+        return fields
+
+
+def failure_fields(doing: str) -> dict[str, object]:
+    """The exception that is being handled as fields of a log line: one bounded line, no traceback.
+
+    Args:
+        doing: what was being done when it came.
+    """
+    problem = sys.exception()
+    frame = traceback.extract_tb(problem.__traceback__ if problem else None)[-1]
+    return {
+        "doing": doing,
+        "where": f"{Path(frame.filename).name}:{frame.lineno}",
+        "problem": printable(f"{type(problem).__name__}: {problem}"),
+    }
