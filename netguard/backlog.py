@@ -1,7 +1,7 @@
 """What the application wrote while the way out was held back.
 
 A guard may hold back what the application writes (a bandwidth limit does). The bytes wait here; the application's
-producer is told to stop as a full transport would tell it, and closing waits for them as it waits for any bytes written.
+producer is told to stop as a full transport would tell it, and closing waits for them as for any bytes written.
 """
 
 from __future__ import annotations

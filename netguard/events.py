@@ -17,7 +17,7 @@ from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from zope.interface import provider
 
 if TYPE_CHECKING:
-    from constantly import NamedConstant
+    from constantly import NamedConstant  # type: ignore[import-untyped]  # as Twisted's own modules do
 
 LONGEST = 256
 """No value in a log line is longer than this many characters."""
@@ -54,8 +54,9 @@ VOCABULARY: Mapping[str, Kind] = {
 
 
 def _code(character: str) -> str:
+    """A character that does not print, as an escape; surrogates and what lies beyond 16 bits included."""
     number = ord(character)
-    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return f"\\x{number:02x}" if character < "\u0100" else character.encode("unicode_escape").decode("ascii")
 
 
 def printable(value: object, longest: int = LONGEST) -> str:
@@ -197,7 +198,7 @@ def _stamp(event: LogEvent) -> str:
 
 
 def _level(event: LogEvent) -> str:
-    return cast("NamedConstant", event.get("log_level") or LogLevel.info).name
+    return str(cast("NamedConstant", event.get("log_level") or LogLevel.info).name)
 
 
 def as_json(event: LogEvent) -> str:

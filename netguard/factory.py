@@ -65,11 +65,11 @@ class GuardedFactory:
         self._opening: dict[Wrapper, tuple[Awaitable[object], Iterator[Opener]]] = {}
         self._sweeping: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
-        self._sampler = events.Sampler(lambda: self.reactor.seconds())
+        self._sampler = events.Sampler(self._seconds)
         self._inside_a_wrapper = False
         self.closed = False
         self.guards = tuple(guards)
-        self._openers = [each.install(self) for each in guards] if beside is None else beside._openers
+        self.openers: list[Opener] = [each.install(self) for each in guards] if beside is None else beside.openers
         alsoProvides(self, *providedBy(wrapped))
 
     @property
@@ -80,6 +80,9 @@ class GuardedFactory:
 
             self._reactor = cast("IReactorTime", reactor)
         return self._reactor
+
+    def _seconds(self) -> float:
+        return self.reactor.seconds()
 
     @property
     def connections(self) -> list[Connection]:
@@ -95,7 +98,7 @@ class GuardedFactory:
         if self.closed:
             connection.refuse(Draining())
         self._wake()
-        self._admit(wrapper, iter(self._openers))
+        self._admit(wrapper, iter(self.openers))
         if connection.state == "opening" and wrapper not in self._opening:
             self._build(wrapper, addr)
         if wrapper.protocol is None and wrapper not in self._opening:
@@ -291,7 +294,7 @@ class GuardedFactory:
         """Start the wrapped factory."""
         # A factory inside another wrapper (TLS over listenSSL, PROXY) must not answer None: Twisted's
         # WrappingFactory wraps the None and fails later (twisted issue 5232). Who calls tells where we are.
-        caller = sys._getframe(1).f_locals.get("self")
+        caller = sys._getframe(1).f_locals.get("self")  # noqa: SLF001 - there is no public way to know one's caller
         self._inside_a_wrapper = getattr(caller, "wrappedFactory", None) is self
         self.wrapped.doStart()
 

@@ -23,8 +23,11 @@ State = Literal["opening", "open", "refused", "cut", "ended"]
 class House(Protocol):
     """What a connection needs of the factory it belongs to."""
 
-    reactor: IReactorTime
     observed: frozenset[str]
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """The clock."""
 
     def report(self, connection: Any, name: str, reason: Reason | None = None) -> None:
         """Tell an event of this connection's life."""
@@ -157,7 +160,7 @@ class Facts:
     @property
     def admitted(self) -> bool:
         """Whether no guard has refused the connection so far."""
-        return self.state == "opening" or self.state == "open"
+        return self.state in {"opening", "open"}
 
     @property
     def peer(self) -> Peer:

@@ -24,7 +24,7 @@ class Tick:
 
     Attributes:
         stamp: the moment of the *next* sweep. Activity is stamped with it, so that a limit never strikes early: at
-            the sweep at which a silence has lasted its limit, it has really lasted that long, and at most one tick more.
+            the sweep at which a silence has lasted its limit, it has really lasted that long, and a tick at most more.
         interval: seconds between two sweeps.
     """
 
@@ -115,7 +115,11 @@ class Meter:
     @property
     def queued(self) -> int:
         """Bytes written that have not left this process."""
-        return queued(self.transport)
+        return queued(self.transport) + self.held_back()
+
+    def held_back(self) -> int:
+        """Bytes written that have not reached the transport; a meter that can hold writes has some."""
+        return 0
 
     def close(self) -> None:
         """Let nothing pass any more, and abort the transport if there is one."""

@@ -46,9 +46,9 @@ class TimeoutMixin:
 
     Attributes:
         timeOut: the idle period, or None. As in Twisted, it runs once ``setTimeout`` was called.
-        timeoutReason: the deadline that passed last, as a TimedOut, ReadTimedOut, WriteTimedOut or PhaseTimedOut
-            of :mod:`netguard.deadlines`. ``timeoutConnection`` finds it here; after an abort ``connectionLost``
-            gets it as its reason.
+        timeoutReason: the deadline that passed last: TimedOut, ReadTimedOut, WriteTimedOut or
+            PhaseTimedOut (:mod:`netguard.deadlines`). ``timeoutConnection`` finds it here; after an abort
+            ``connectionLost`` gets it as its reason.
     """
 
     timeOut: float | None = None
@@ -240,7 +240,11 @@ class TimeoutMixin:
         if deliver is None:
             return
 
-        def lost(reason: Any = connectionDone) -> Any:
+        def lost(reason: Any = connectionDone, *own: Any, **named: Any) -> Any:
+            if (
+                own or named
+            ):  # not IProtocol's call but the protocol's own: HTTP/2 makes one while it still waits
+                return deliver(reason, *own, **named)
             watch.end(self.__transport())
             if self.timeoutReason is not None and getattr(reason, "type", None) is ConnectionAborted:
                 reason = Failure(self.timeoutReason)

@@ -7,7 +7,7 @@ are wanted, since startTLS, an abort or a lost connection change them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from zope.interface import providedBy
 
@@ -92,7 +92,7 @@ class GuardedTransport:
     @property
     def guarded_connection(self) -> Connection:
         """The connection, for :func:`netguard.connection.connection_of`."""
-        return self._meter.connection
+        return cast("Connection", self._meter.connection)
 
     @property
     def disconnecting(self) -> Any:

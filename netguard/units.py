@@ -206,7 +206,7 @@ def _parse_delimiter(value: str | bytes) -> bytes:
 
 def _write_delimiter(value: bytes) -> str:
     plain = {code[0]: text for text, code in _ESCAPES.items()}
-    return "".join(plain.get(byte) or (chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}") for byte in value)  # noqa: PLR2004
+    return "".join(plain.get(byte, "") or (chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}") for byte in value)  # noqa: PLR2004
 
 
 def _parse_port(value: int | str) -> int:
@@ -242,7 +242,7 @@ rate = Unit(
     _parse_rate,
     lambda value: f"{_write_size(value)}/s",
 )
-count = Unit("count", "a whole number above 0", _parse_count, lambda value: _trim(value))
+count = Unit("count", "a whole number above 0", _parse_count, _trim)
 frequency = Unit("frequency", "a number in a period such as 10/s, 600/min or 10", _parse_frequency, _write_frequency)
 prefix = Unit(
     "prefix",

@@ -91,7 +91,8 @@ class Watch(Deadlines):
         base = base_of(transport)
         if not self.shadows("writeSomeData") and isinstance(base, FileDescriptor):
             self._count_handed(base)
-        self.look(self.seconds(), *progress(transport, self.handed + queued(transport)))
+        written = self.handed + queued(transport) if self.shadows("writeSomeData") else 0
+        self.look(self.seconds(), *progress(transport, written))
 
     def stop_unless_needed(self) -> None:
         """Leave no call behind when no deadline is running."""

@@ -1,5 +1,7 @@
-"""The first meter: what the transport has for its protocol. What the application has for its transport is a second
-object (:mod:`netguard.transport`), since one that is both has name collisions.
+"""The first meter: what the transport has for its protocol.
+
+What the application has for its transport is a second object (:mod:`netguard.transport`), since one that is both has
+name collisions.
 
 The hot path is ``Wrapper.dataReceived`` and ``GuardedTransport.write``: add, stamp, compare, deliver. Everything else
 goes the slow way.
@@ -139,6 +141,9 @@ class Wrapper(Meter):
         if state in ("open", "cut"):
             self.protocol.connectionLost(why)
 
+    def connectionMade(self) -> None:
+        """Twisted calls makeConnection; this is here for IProtocol."""
+
     def readConnectionLost(self) -> None:
         """The peer will send no more."""
         self.protocol.readConnectionLost()
@@ -173,10 +178,9 @@ class Wrapper(Meter):
 
     # what the application writes
 
-    @property
-    def queued(self) -> int:
-        """Bytes written that have not left this process, those held back included."""
-        return Meter.queued.fget(self) + (self.backlog.size if self.backlog else 0)  # type: ignore[misc]
+    def held_back(self) -> int:
+        """Bytes written that have not reached the transport."""
+        return self.backlog.size if self.backlog else 0
 
     def write_slowly(self, data: bytes) -> None:
         """A mark is crossed, or the way is held or closed: split the bytes at the marks, keep what has to wait."""
@@ -213,6 +217,7 @@ class Wrapper(Meter):
             backlog.drained(self.transport, self.producer)
 
 
+_provide: Any = classImplements  # mypy's plugin for interfaces knows only classes that stand in the source
 _PASSED_ON = (IHalfCloseableProtocol, IFileDescriptorReceiver, IHandshakeListener)
 _MOST_CLASSES = 1024
 _classes: dict[Any, type[Wrapper]] = {}
@@ -234,5 +239,5 @@ def _class_providing(wanted: tuple[Any, ...]) -> type[Wrapper]:
     if not wanted:
         return Wrapper
     made = type("Wrapper", (Wrapper,), {"__slots__": (), "__doc__": Wrapper.__doc__})
-    classImplements(made, *wanted)
+    _provide(made, *wanted)
     return made

@@ -16,6 +16,8 @@ import pytest
 from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 
+import netguard
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # import name -> distribution name, where they differ
@@ -61,9 +63,7 @@ def _contents(archive: Path) -> list[str]:
 def test_an_archive_has_the_plugin_and_nothing_of_twisted(built: tuple[Path, Path], which: int) -> None:
     """An __init__.py would hide Twisted, a dropin.cache would overwrite its own."""
     contents = _contents(built[which])
-    assert [name for name in contents if name.startswith("twisted/")] == [
-        "twisted/plugins/netguard_plugins.py"
-    ]
+    assert [name for name in contents if name.startswith("twisted/")] == ["twisted/plugins/netguard_plugins.py"]
     assert not [name for name in contents if "dropin.cache" in name or "__pycache__" in name]
 
 
@@ -77,9 +77,9 @@ def test_an_archive_has_every_module_its_types_and_its_licence(built: tuple[Path
     assert any(name.endswith("LICENSE") for name in contents)
 
 
-def test_the_installed_version_is_the_one_of_the_project_file() -> None:
-    """The version stands in one place."""
-    assert importlib.metadata.version("netguard") == PROJECT["version"]
+def test_the_installed_version_is_the_one_of_the_package() -> None:
+    """The version stands in one place, netguard/__init__.py."""
+    assert importlib.metadata.version("netguard") == netguard.__version__
 
 
 def test_the_command_is_declared() -> None:

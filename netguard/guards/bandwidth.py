@@ -11,8 +11,8 @@ from netguard.units import rate
 class Bandwidth(Guard):
     """Slow a connection down to a rate. A second's worth may pass at once; after that the average holds.
 
-    What comes too fast is not read, so that the peer's kernel waits; what is written too fast waits here, and a producer is
-    paused for it as a full transport would do.
+    What comes too fast is not read, so that the peer's kernel waits; what is written too fast waits here, and a
+    producer is paused for it as a full transport would do.
 
     Args:
         received: bytes a second that may come.

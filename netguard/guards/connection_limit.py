@@ -16,7 +16,7 @@ class ConnectionLimit(Guard):
     Args:
         total: connections that may be open in all, over every port of the service.
         per_peer: connections that may be open from one peer.
-        prefix: how many bits of an address make one peer. Peers without an address (UNIX sockets) have no limit of their own.
+        prefix: how many bits of an address make one peer. Peers without an address (UNIX sockets) have no limit.
     """
 
     total: int | None = option(

@@ -24,7 +24,7 @@ class ConnectionRate(Guard):
     Args:
         total: connections in a period, from all peers together.
         per_peer: connections in a period, from one peer.
-        prefix: how many bits of an address make one peer. Peers without an address (UNIX sockets) have no limit of their own.
+        prefix: how many bits of an address make one peer. Peers without an address (UNIX sockets) have no limit.
     """
 
     total: Frequency | None = option(

@@ -13,8 +13,9 @@ class MinimumRate(Guard):
     """Cut a connection whose peer drags out an exchange.
 
     An exchange in is what the peer has begun to send and the application has not yet answered; an exchange out is
-    what waits for the peer to take it. Each has the grace, and for every byte the time that the byte takes at the minimum
-    rate (as Postfix' smtpd_min_data_rate refunds it). Between exchanges no time runs, so a peer that thinks is left alone.
+    what waits for the peer to take it. Each has the grace, and for every byte the time that the byte takes at the
+    minimum rate (as Postfix' smtpd_min_data_rate refunds it). Between exchanges no time runs, so a peer that thinks
+    is left alone.
 
     Args:
         received: bytes a second that the peer has to bring.

@@ -2,10 +2,10 @@
 
 The rules of this file:
 
-* A timestamp is ``<local@host>`` with only ``A-Z a-z 0-9 . _ -`` on both sides: real clients (mpop) take a server
-  with any other character in its banner to lack APOP.
-* It is fresh for every connection, from at least 128 random bits, so that a digest that was overheard is worthless,
-  and the client's MD5 is never asked over text that an attacker chose (CVE-2007-1558).
+* A timestamp is ``<local@host>`` with only ``A-Z a-z 0-9 . _ -`` on both sides: real clients (mpop) take a
+  server with any other character in its banner to lack APOP.
+* It is fresh for every connection, from at least 128 random bits, so that a digest that was overheard is
+  worthless, and the client's MD5 is never asked over text that an attacker chose (CVE-2007-1558).
 * Digests are compared in constant time, and only in the lower-case form that the RFC asks for.
 """
 

@@ -4,13 +4,13 @@ Rules:
 
 - A line ends at LF. A bare LF becomes CRLF; a CRLF stays what it is; a bare CR, a NUL and an 8-bit byte are
   content and pass untouched, so ``CR CR LF`` stays ``CR CR LF``.
-- A line that begins with ``.`` gets a second one, so that no message can end its own transfer and forge the next
-  reply.
+- A line that begins with ``.`` gets a second one, so that no message can end its own transfer and forge the
+  next reply.
 - A last line without an end gets one; then comes ``.`` CRLF. An empty message is the terminator alone.
 - Nothing depends on where the input was cut: the last byte before an edge is remembered, none is held back.
 
-All work is done by whole-chunk bytes operations; there is no loop over lines or bytes. Output is never more than
-twice the input, plus the five bytes of :meth:`WireLines.finish`.
+All work is done by whole-chunk bytes operations; there is no loop over lines or bytes. Output is never more
+than twice the input, plus the five bytes of :meth:`WireLines.finish`.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class WireLines:
     """Encode one stored message, chunk by chunk, as the body of a multi-line reply (RFC 1939, section 3).
 
     Args:
-        top: None for the whole message (RETR); a number of body lines for TOP: the headers, the blank line and
-            that many lines. A number beyond the message's length gives the whole message.
+        top: None for the whole message (RETR); a number of body lines for TOP: the headers, the blank line
+            and that many lines. A number beyond the message's length gives the whole message.
 
     Raises:
         ValueError: `top` is negative.
 
     Attributes:
-        octets: wire octets so far, stuffing and terminator not counted; after :meth:`finish`, and without `top`,
-            this is the size of the message as LIST must give it (RFC 1939, section 11).
+        octets: wire octets so far, stuffing and terminator not counted; after :meth:`finish`, and without
+            `top`, this is the size of the message as LIST must give it (RFC 1939, section 11).
         done: no more input is needed: the requested lines are complete, or :meth:`finish` was called.
     """
 
@@ -71,8 +71,9 @@ class WireLines:
         self._line_start = True
         self._finished = False
         self._top = top
-        # The end of what was sent, where the blank line may have begun; None once it was found, or is not sought. A
-        # message begins at a line start, hence the first value: a first line that is empty is the blank line.
+        # The end of what was sent, where the blank line may have begun; None once it was found, or is not
+        # sought. A message begins at a line start, hence the first value: a first line that is empty is the
+        # blank line.
         self._tail: bytes | None = None if top is None else b"\r\n"
         self.done = False
 
