@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     # settings
     "options": {"units", "errors"},
     "guard": {"options", "errors", "units"},
-    "guards": {"guard", "options", "units", "errors", "peer"},
+    "guards": {"guard", "options", "units", "errors", "peer", "wire"},
     # one connection
     "peer": {"units"},
     "outflow": set(),

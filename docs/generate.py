@@ -1,0 +1,250 @@
+"""Write the pages that the code already knows: `python docs/generate.py`.
+
+The option tables come from the catalogue of guards, the events from their vocabulary, the errors from their
+classes and the rooms from the architecture test. tests/test_docs.py fails when a page is stale.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+import netguard.mixins  # noqa: F401 - its reasons are children of Reason, too
+from netguard import errors, events
+from netguard.options import Option, options_of
+from netguard.policy import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+ROOT = Path(__file__).parent.parent
+
+OPTIONS_PAGE = """\
+# Options
+
+Every option is declared once, on the field of a guard. From that come the Python argument, the `--flag` of
+`twistd netguard-pop` and `twistd netguard-wrap`, the keyword in a `guard:` endpoint string and the key in a
+`--config` file (TOML), and this page. Defaults in *guard* are on in a bare `guard:` and in `netguard-wrap`,
+those in *pop* in `netguard-pop`; `off` switches one off. Nothing is on by itself in Python.
+
+| surface | looks like |
+| --- | --- |
+| endpoint string | `guard:tcp:8080:idle=30s:max-per-peer=20` |
+| command line | `twistd netguard-wrap --idle 30s --max-per-peer 20 -- web --listen tcp:8080` |
+| `--config` file | `idle = "30s"` |
+| Python | `Policy(IdleTimeout("30s"), ConnectionLimit(per_peer=20))` |
+
+A flag on the command line wins over the file, and the file over the default. `observe` names guards, with
+commas (or `all`), that shall only report what they would have done; in Python it is the argument `observe=True`
+of any guard.
+
+{guards}"""
+
+UNITS = """\
+## Units
+
+{units}"""
+
+ERRORS_PAGE = """\
+# Errors
+
+A connection that netguard refuses or cuts ends with one of these reasons. The application gets it in
+`connectionLost`, as the value of the failure. Each is a `twisted.internet.error.ConnectionAborted`, so
+code that knows nothing of netguard treats it as any aborted connection. `limit` and `observed` are in
+the unit of the option; `str()` is a line for a log.
+
+{reasons}
+## Options
+
+An option that cannot be honoured stops the start, with one line.
+
+{options}"""
+
+EVENTS_PAGE = """\
+# Events
+
+netguard tells a connection's life to `twisted.logger`, one event for each line. Every connection has
+exactly one last event: `refused`, `cut` or `closed`.
+
+{events}
+## Fields
+
+An event of `twisted.logger` has the name under `event` and these fields beside it:
+
+| field | meaning |
+| --- | --- |
+| `client.address`, `client.port` | the peer, by OpenTelemetry's names; `unix` for a UNIX socket |
+| `session` | the connection's number, unique within the process |
+| `reason` | why it ended: for `refused` and `cut`, what an [error](errors.md) says of itself |
+| `guard`, `option` | which guard decided, and which option would have to change |
+| `limit`, `observed` | the limit and what was seen, as one would write the option |
+| `duration` | seconds from connection to end |
+| `bytes_in`, `bytes_out` | what came from the peer, and what the application wrote |
+| `count` | for how many connections the line stands, when a flood is sampled |
+
+## Lines
+
+As text, a line begins with the time and the namespace, then the event and `key=value`. As JSON, it is one
+flat object with `time` (RFC 3339, UTC), `level`, `event`, `message` and the fields above. Text that a peer
+could choose is escaped, cut at {longest} characters and comes last; neither format can be made to hold a
+second line.
+
+A flood of refusals is sampled: the first {most} of a kind in a second are told, the rest are counted, and
+the next line of that kind says in `count` for how many it stands. No refusal is left uncounted.
+"""
+
+ROOMS_PAGE = """\
+# Rooms
+
+A room is a module of `netguard` or a folder of them. `tests/test_architecture.py` holds this table and
+fails on any other import, on any cycle, and on files and functions that grow too long.
+
+{rooms}"""
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; a bar inside a cell is escaped."""
+    lines = [list(head)]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def first_sentence(thing: object) -> str:
+    """The summary line of a docstring, as Markdown."""
+    summary = (inspect.getdoc(thing) or "").partition("\n")[0]
+    return re.sub(r"(?::\w+:)?`{1,2}~?([^`]+)`{1,2}", r"`\1`", summary)
+
+
+def default_of(guard: type, one: Option, surface: str) -> str:
+    """The default of an option on one surface, as one would write it; empty when it is off."""
+    text = one.defaults.get(surface, "")
+    if one.qualifies:
+        text = one.unit.text(attrs.fields_dict(guard)[one.field].default)
+    return f"`{text}`" if text else ""
+
+
+def guard_section(guard: type) -> str:
+    """One guard and its options."""
+    rows = [
+        (
+            f"`{one.flag}`",
+            f"`{one.field}`",
+            one.unit.name,
+            one.help,
+            *(default_of(guard, one, surface) for surface in ("guard", "pop")),
+        )
+        for one in options_of(guard)
+    ]
+    head = ["option", "in Python", "unit", "what it does", "guard", "pop"]
+    return f"## {guard.__name__}\n\n{first_sentence(guard)}\n\n{table(head, rows)}\n"
+
+
+def options_page() -> str:
+    """Every option of every guard, in the order in which a connection meets them."""
+    units = {one.unit.name: one.unit.expects for guard in CATALOGUE for one in options_of(guard)}
+    rows = [(name, expects) for name, expects in sorted(units.items())]
+    return OPTIONS_PAGE.format(guards="".join(map(guard_section, CATALOGUE))) + UNITS.format(
+        units=table(["unit", "what to write"], rows)
+    )
+
+
+def guards_table() -> str:
+    """The guards in short, for the README."""
+    rows = [
+        (f"`{guard.__name__}`", first_sentence(guard), ", ".join(f"`{one.flag}`" for one in options_of(guard)))
+        for guard in CATALOGUE
+    ]
+    return table(["guard", "what it does", "options"], rows)
+
+
+def readme() -> str:
+    """The README, with the table of guards between its two marks."""
+    before, begin, rest = (ROOT / "README.md").read_text().partition("<!-- guards -->\n")
+    _, end, after = rest.partition("<!-- end of guards -->\n")
+    if not begin or not end:
+        raise ValueError("README.md has lost the marks around its table of guards")
+    return f"{before}{begin}\n{guards_table()}\n{end}{after}"
+
+
+def reasons(top: type[errors.Reason] = errors.Reason) -> Iterator[type[errors.Reason]]:
+    """Every reason that netguard itself declares, parents before children."""
+    for each in top.__subclasses__():
+        if each.__module__.startswith("netguard."):
+            yield each
+            yield from reasons(each)
+
+
+def errors_page() -> str:
+    """Every reason to refuse or cut, and every way an option can be wrong."""
+    rows = [
+        (
+            f"`{each.__name__}`",
+            f"`{each.guard}`" if each.guard else "",
+            f"`{each.option}`" if each.option else "",
+            each.unit.name if each.option else "",
+            first_sentence(each),
+        )
+        for each in reasons()
+    ]
+    kinds: list[type] = [errors.OptionError, *errors.OptionError.__subclasses__()]
+    options = [(f"`{each.__name__}`", first_sentence(each)) for each in kinds]
+    return ERRORS_PAGE.format(
+        reasons=table(["reason", "guard", "option", "unit", "when"], rows),
+        options=table(["error", "when"], options),
+    )
+
+
+def events_page() -> str:
+    """The vocabulary of the log."""
+    rows = [(f"`{name}`", f"`{kind.level.name}`", kind.meaning) for name, kind in events.VOCABULARY.items()]
+    most = inspect.signature(events.Sampler).parameters["most"].default
+    return EVENTS_PAGE.format(events=table(["event", "level", "meaning"], rows), longest=events.LONGEST, most=most)
+
+
+def rooms_page() -> str:
+    """Which part of the package may import which."""
+    arrows: Mapping[str, set[str]] = _load(ROOT / "tests" / "test_architecture.py").ARROWS
+    rows = [
+        (f"`{room}`", ", ".join(f"`{each}`" for each in sorted(allowed)) or "nothing of netguard")
+        for room, allowed in arrows.items()
+    ]
+    return ROOMS_PAGE.format(rooms=table(["room", "may import"], rows))
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->\n\n"
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/reference/options.md": options_page,
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/events.md": events_page,
+    "docs/reference/rooms.md": rooms_page,
+}
+
+
+def stale() -> dict[str, str]:
+    """The pages whose text is not what the code says, with the text that they should have."""
+    wanted = {name: NOTE + page() for name, page in PAGES.items()} | {"README.md": readme()}
+    return {
+        name: text for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text
+    }
+
+
+if __name__ == "__main__":
+    for name, text in stale().items():
+        (ROOT / name).write_text(text)
+        print(f"wrote {name}")
