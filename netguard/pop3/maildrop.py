@@ -1,0 +1,298 @@
+"""A user's Maildir as the maildrop of a POP3 session (RFC 1939, sections 4 to 6).
+
+Rules:
+
+- Message numbers, names and unique-ids are those of the moment of login; mail that comes later is not seen.
+- A message is known by the base name of its file. If another program has moved or marked it meanwhile, it is
+  looked for again, once; if it is not there, it is gone.
+- Only :meth:`Maildrop.commit` removes anything, and its answer comes after the folders are on the disk. Each
+  removal stands alone, so a crash between two of them loses no message that was not to be removed.
+- The mailbox is locked from before it is looked at until :meth:`Maildrop.release`.
+- The reactor's thread does no file work, except closing descriptors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from netguard.pop3.mail_files import MailFiles
+from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
+from netguard.pop3.mailbox_lock import MailboxLock
+from netguard.pop3.mailbox_path import MailboxPath
+from netguard.pop3.maildir import CHUNK
+from netguard.pop3.reading import Reading
+from netguard.pop3.slices import InThread, Steps, in_slices, shielded
+from netguard.pop3.snapshot import Message, Messages, Snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+__all__ = [
+    "MailGone",
+    "MailboxInUse",
+    "MailboxTrouble",
+    "MaildirOpener",
+    "Maildrop",
+    "Message",
+    "Messages",
+    "Reading",
+    "Report",
+    "log_report",
+]
+
+Report: TypeAlias = Callable[[str, dict[str, object]], None]
+"""Is told what is wrong in a mailbox: event name and fields; foreign text in them is escaped and bounded."""
+
+_log = Logger()
+_SHOWN = 120
+
+# True sizes of messages whose names lie, kept in memory: some 10 MiB if every file of a thousand mailboxes
+# lied.
+_MAILBOXES_KEPT = 1000
+_SIZES_KEPT = 100
+
+
+def log_report(event: str, fields: dict[str, object]) -> None:
+    """Log what is wrong in a mailbox, as a warning."""
+    _log.warn("{event}: {fields}", event=event, fields=fields)
+
+
+class Maildrop:
+    """One session's view of a mailbox. Made by :meth:`MaildirOpener.open` only.
+
+    Args:
+        path: the Maildir's directory.
+        lock: the lock on it, which this object gives back.
+        snapshot: what was there at login.
+        in_thread: runs file work.
+        tell: is told what is wrong with a message: its base name and the reason.
+        wrong_size: is told a message's base name and its true size, when its file's name lied.
+        chunk: bytes of a message to read at a time.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        lock: MailboxLock,
+        snapshot: Snapshot,
+        in_thread: InThread,
+        tell: Callable[[str, str], None],
+        wrong_size: Callable[[str, int], None],
+        chunk: int = CHUNK,
+    ) -> None:
+        self._path = path
+        self._lock = lock
+        self._messages = snapshot.messages
+        self._files = MailFiles(path, snapshot.names, snapshot.places, snapshot.inodes)
+        self._in_thread = in_thread
+        self._on_trouble = tell
+        self._on_wrong_size = wrong_size
+        self._chunk = chunk
+        self._told: set[int] = set()
+        self._released = False
+        self._commits = 0
+
+    @property
+    def messages(self) -> Messages:
+        """The messages, number 1 first, unchanged for the whole session."""
+        return self._messages
+
+    def read(self, index: int, top: int | None = None) -> Deferred[Reading]:
+        """Open a message for sending.
+
+        Args:
+            index: position in `messages`.
+            top: None for the whole message; a number of body lines for TOP.
+
+        Returns:
+            the Reading, which the caller closes. Fails with MailGone when the message has vanished or is not
+            a file that may be sent, with MailboxTrouble when the mailbox cannot be read. Cancelling it is
+            safe.
+
+        Raises:
+            IndexError: there is no such message.
+        """
+        self._check([index])
+        if self._released:
+            return fail(MailboxTrouble(f"{self._path}: read after the mailbox was given back"))
+
+        def opened(reading: Reading) -> Reading:
+            reading.settle()
+            return reading
+
+        def refused(failure: Failure) -> Failure:
+            if failure.check(MailGone):
+                self._tell(index, f"cannot be sent: {failure.value}")
+            return failure
+
+        reading = in_slices(self._in_thread, self._start(index, top), Reading.close)
+        return reading.addCallbacks(opened, refused)
+
+    def commit(self, deleted: Collection[int]) -> Deferred[int]:
+        """Remove messages for good: the UPDATE state (RFC 1939, section 6).
+
+        Args:
+            deleted: positions in `messages`.
+
+        Returns:
+            how many could not be removed; one that has vanished counts as removed. It comes after ``new`` and
+            ``cur`` were written to the disk. Fails with MailboxTrouble when that was impossible. Cancelling
+            it is safe, and does not stop the removal.
+
+        Raises:
+            IndexError: there is no such message; nothing is removed.
+        """
+        self._check(deleted)
+        if self._released:
+            return fail(MailboxTrouble(f"{self._path}: removal after the mailbox was given back"))
+
+        def removed(refused: dict[int, str]) -> int:
+            for index, reason in refused.items():
+                self._tell(index, f"cannot be removed: {reason}")
+            return len(refused)
+
+        def over(result: int | Failure) -> int | Failure:
+            self._commits -= 1
+            if self._released:
+                self._lock.release()
+            return result
+
+        self._commits += 1
+        removal = in_slices(self._in_thread, self._files.remove(sorted(set(deleted))))
+        return shielded(removal.addCallback(removed).addBoth(over))
+
+    def release(self) -> None:
+        """Give the mailbox back. Later calls do nothing. During a commit it waits for its end."""
+        self._released = True
+        if not self._commits:
+            self._lock.release()
+
+    def _check(self, indexes: Iterable[int]) -> None:
+        """Refuse what is no index; Python would take -1 for the last message."""
+        for index in indexes:
+            if not 0 <= index < len(self._messages):
+                raise IndexError(f"no message {index}: the session has {len(self._messages)}")
+
+    def _start(self, index: int, top: int | None) -> Steps[Reading]:
+        """Open a message and read its first piece; runs in a thread."""
+        descriptor, length = yield from self._files.open(index)
+
+        def whole(octets: int) -> None:
+            message = self._messages[index]
+            if message.size != octets:
+                self._tell(index, f"listed with {message.size} octets on the wire, but it has {octets}")
+                self._on_wrong_size(message.name, octets)
+
+        reading = Reading(descriptor, length, top, self._in_thread, whole, self._chunk)
+        reading.prefetch()
+        return reading
+
+    def _tell(self, index: int, reason: str) -> None:
+        """Report what is wrong with a message, once a session."""
+        if index not in self._told:
+            self._told.add(index)
+            self._on_trouble(self._messages[index].name, reason)
+
+
+class MaildirOpener:
+    """Opens users' Maildirs as maildrops.
+
+    Args:
+        template: path of a Maildir, with ``{user}`` in the user's place; a leading ``~`` is a home directory.
+        in_thread: runs file work outside the reactor.
+        create: make a Maildir that is missing (mode 0700); otherwise that is trouble.
+        single: allow a template without ``{user}``: then every user opens the same mailbox.
+        report: is told of entries that are no mail, wrong sizes, and files that cannot be sent or removed.
+        chunk: bytes of a message to read at a time.
+
+    Raises:
+        ValueError: there is no ``{user}`` and `single` was not given, or ``~`` stands for no known home
+        directory.
+    """
+
+    def __init__(
+        self,
+        template: str,
+        *,
+        in_thread: InThread = deferToThread,
+        create: bool = False,
+        single: bool = False,
+        report: Report = log_report,
+        chunk: int = CHUNK,
+    ) -> None:
+        self._paths = MailboxPath(template, single=single)
+        self._in_thread = in_thread
+        self._create = create
+        self._report = report
+        self._chunk = chunk
+        self._true_sizes: dict[str, dict[str, int]] = {}
+
+    def open(self, user: str) -> Deferred[Maildrop]:
+        """Lock the mailbox of `user` and look at it.
+
+        Args:
+            user: the name of an account that has proved who it is.
+
+        Returns:
+            the Maildrop, which the caller must release. Fails with MailboxInUse when another session holds
+            it, with MailboxTrouble when it cannot be opened or the name cannot be part of a path. Cancelling
+            it is safe: the mailbox is given back.
+        """
+        try:
+            path = self._paths.of(user)
+        except MailboxTrouble:
+            return fail()
+
+        def opened(found: tuple[MailboxLock, Snapshot]) -> Maildrop:
+            lock, snapshot = found
+            self._tell_skips(path, snapshot)
+            tell, wrong_size = partial(self._tell, path), partial(self._remember, path)
+            return Maildrop(path, lock, snapshot, self._in_thread, tell, wrong_size, self._chunk)
+
+        def discard(found: tuple[MailboxLock, Snapshot]) -> None:
+            found[0].release()
+
+        return in_slices(self._in_thread, self._look(path), discard).addCallback(opened)
+
+    def _look(self, path: str) -> Steps[tuple[MailboxLock, Snapshot]]:
+        """Lock a mailbox and see what is there; runs in a thread."""
+        try:
+            if self._create:
+                self._paths.make(path)
+            lock = MailboxLock.acquire(path)
+            try:
+                return lock, (yield from take_snapshot(path, self._true_sizes.get(path, {})))
+            except BaseException:
+                lock.release()
+                raise
+        except OSError as error:
+            raise MailboxTrouble(f"{path} cannot be opened as a Maildir: {error}") from error
+
+    def _tell_skips(self, path: str, snapshot: Snapshot) -> None:
+        """Report what lies in the mailbox and is no mail."""
+        for place, reason in snapshot.skipped:
+            self._tell(path, place, f"skipped: {reason}")
+        more = snapshot.skips - len(snapshot.skipped)
+        if more:
+            self._tell(path, "", f"{more} more entries skipped")
+
+    def _tell(self, path: str, entry: str, reason: str) -> None:
+        """Report one thing that is wrong in a mailbox. Anybody may have chosen the entry's name."""
+        shown = ascii(entry if len(entry) <= _SHOWN else f"{entry[:_SHOWN]}...")
+        self._report("malformed", {"mailbox": path, "entry": shown, "reason": reason})
+
+    def _remember(self, path: str, base: str, octets: int) -> None:
+        """Believe in later sessions what was read, not what the file's name says. The oldest is forgotten first."""
+        sizes = self._true_sizes.pop(path, {})
+        if len(self._true_sizes) >= _MAILBOXES_KEPT:
+            del self._true_sizes[next(iter(self._true_sizes))]
+        self._true_sizes[path] = sizes
+        if len(sizes) >= _SIZES_KEPT:
+            del sizes[next(iter(sizes))]
+        sizes[base] = octets
