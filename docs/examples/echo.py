@@ -29,7 +29,7 @@ class Echo(Protocol):
 POLICY = Policy(
     IdleTimeout("30s"),
     WriteStall("10s"),
-    ByteLimit(received="1MiB", queue="64KiB"),
+    ByteLimit(received="10MiB", queue="256KiB"),
     ConnectionLimit(per_peer=20),
 )
 
