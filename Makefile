@@ -50,7 +50,7 @@ wheel: $(VENV)/.installed-build ## Build the wheel and the sdist into dist/
 	@ls dist/*
 
 bench: $(VENV)/.installed-test ## Print speed and memory as ratios to bare Twisted
-	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench" $(ARGS) || exit 1; done
+	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 clean: ## Remove what the targets above made
 	@rm -rf .venv* build dist docs/_build .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
