@@ -104,7 +104,7 @@ class Deadlines:
         cannot be blamed for saying nothing. Once all is taken, only speaking counts.
         """
         moved = taken > self.taken
-        if moved or not outstanding:
+        if moved or not outstanding or not self.outstanding:  # else it had the same in view all the time
             self.moved = now
         if moved and (outstanding or self.outstanding):
             self.heard = now

@@ -196,6 +196,7 @@ class TimeoutMixin:
         abort = getattr(transport, "abortConnection", None)
         if abort is not None:
             self.__state().stop()
+            self.__state().aborted = True
             abort()
         elif transport is not None:
             transport.loseConnection()
@@ -241,12 +242,12 @@ class TimeoutMixin:
             return
 
         def lost(reason: Any = connectionDone, *own: Any, **named: Any) -> Any:
-            if (
-                own or named
-            ):  # not IProtocol's call but the protocol's own: HTTP/2 makes one while it still waits
+            if own or named:  # not IProtocol's call but the protocol's own: HTTP/2 makes one while it still waits
                 return deliver(reason, *own, **named)
+            # TLS says ConnectionLost after an abort; a timeoutConnection of its own may have aborted, too.
+            aborted = watch.aborted or getattr(reason, "type", None) is ConnectionAborted
             watch.end(self.__transport())
-            if self.timeoutReason is not None and getattr(reason, "type", None) is ConnectionAborted:
+            if aborted and self.timeoutReason is not None:
                 reason = Failure(self.timeoutReason)
             return deliver(reason)
 

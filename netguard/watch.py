@@ -36,6 +36,7 @@ class Watch(Deadlines):
         seconds: its clock.
         doubting: whether it came late, and was put off by one turn of the reactor.
         handed: bytes that the transport gave to our kernel, as far as we saw.
+        aborted: whether we have aborted the connection.
         lost: whether the connection was lost.
         ended: the transport that it had.
     """
@@ -45,6 +46,7 @@ class Watch(Deadlines):
     seconds: Callable[[], float] = runtime_seconds
     doubting: bool = False
     handed: int = 0
+    aborted: bool = False
     lost: bool = False
     ended: object = None
     _undo: dict[str, Callable[[], None]] = field(factory=dict)
@@ -113,7 +115,7 @@ class Watch(Deadlines):
         self.reveal()
         self.lost, self.ended = True, transport
         self.taken = self.handed = 0
-        self.outstanding = False
+        self.outstanding = self.aborted = False
 
     def over(self, transport: object) -> bool:
         """Whether nothing is left to be timed. A protocol that got another transport begins anew."""
