@@ -49,18 +49,17 @@ class MailFiles:
             MailGone: it has vanished, or is not a file that may be sent.
             MailboxTrouble: the mailbox cannot be read.
         """
-        try:
-            if index not in self._gone:
-                try:
-                    return open_mail(self.mailbox, self.places[index])
-                except FileNotFoundError:
-                    yield from self._find_all()
-                if index not in self._gone:
-                    return open_mail(self.mailbox, self.places[index])
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise MailboxTrouble(f"{self.mailbox}: {error}") from error
+        for searched in (False, True):
+            if searched:
+                yield from self._find_all()
+            if index in self._gone:
+                break
+            try:
+                return open_mail(self.mailbox, self.places[index])
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise MailboxTrouble(f"{self.mailbox}: {error}") from error
         raise MailGone("vanished since the session began")
 
     def remove(self, indexes: Sequence[int]) -> Steps[dict[int, str]]:
@@ -107,7 +106,10 @@ class MailFiles:
 
     def _find_all(self) -> Steps[None]:
         """Look for every message at once: a program that marks them all costs one listing, not one each."""
-        listing = yield from list_mail(self.mailbox)
+        try:
+            listing = yield from list_mail(self.mailbox)
+        except OSError as error:
+            raise MailboxTrouble(f"{self.mailbox}: {error}") from error
         gone = set()
         for index, name in enumerate(self.names):
             if not index % _MESSAGES_A_STEP:

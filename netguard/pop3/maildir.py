@@ -36,7 +36,7 @@ _LISTINGS = 3
 
 # Dovecot's and Courier's hint: the message's octets with every line end counted as CRLF, which is what RFC
 # 1939 wants. Fifteen digits hold any file; more is no hint.
-_WIRE_SIZE = re.compile(r"[^:]*?,W=([0-9]{1,15})(?:[,:]|\Z)")
+_WIRE_SIZE = re.compile(r",W=([0-9]{1,15})(?:,|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 # The process or the machine has run out of something: no message is to blame, none may be left out for it.
@@ -109,7 +109,7 @@ def base_name(name: str) -> str:
 
 def wire_size_hint(name: str) -> int | None:
     """Return the size on the wire that the file name claims with ``,W=``, in octets, or None."""
-    claim = _WIRE_SIZE.match(name)
+    claim = _WIRE_SIZE.search(name.partition(":")[0])
     return int(claim[1]) if claim else None
 
 

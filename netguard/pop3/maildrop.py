@@ -13,24 +13,26 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.threads import deferToThread
-from twisted.logger import Logger
 
+from netguard.pop3.known_sizes import KnownSizes
 from netguard.pop3.mail_files import MailFiles
 from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
 from netguard.pop3.mailbox_lock import MailboxLock
 from netguard.pop3.mailbox_path import MailboxPath
+from netguard.pop3.mailbox_report import Report, log_report, tell
 from netguard.pop3.maildir import CHUNK
 from netguard.pop3.reading import Reading
 from netguard.pop3.slices import InThread, Steps, in_slices, shielded
 from netguard.pop3.snapshot import Message, Messages, Snapshot, take_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
     from twisted.python.failure import Failure
 
 __all__ = [
@@ -46,21 +48,7 @@ __all__ = [
     "log_report",
 ]
 
-Report: TypeAlias = Callable[[str, dict[str, object]], None]
-"""Is told what is wrong in a mailbox: event name and fields; foreign text in them is escaped and bounded."""
-
-_log = Logger()
-_SHOWN = 120
-
-# True sizes of messages whose names lie, kept in memory: some 10 MiB if every file of a thousand mailboxes
-# lied.
-_MAILBOXES_KEPT = 1000
-_SIZES_KEPT = 100
-
-
-def log_report(event: str, fields: dict[str, object]) -> None:
-    """Log what is wrong in a mailbox, as a warning."""
-    _log.warn("{event}: {fields}", event=event, fields=fields)
+_TURNS_AT_ONCE = 2
 
 
 class Maildrop:
@@ -89,7 +77,7 @@ class Maildrop:
         self._path = path
         self._lock = lock
         self._messages = snapshot.messages
-        self._files = MailFiles(path, snapshot.names, snapshot.places, snapshot.inodes)
+        self._files = MailFiles(path, snapshot.messages.names, snapshot.places, snapshot.inodes)
         self._in_thread = in_thread
         self._on_trouble = tell
         self._on_wrong_size = wrong_size
@@ -210,6 +198,8 @@ class MaildirOpener:
         single: allow a template without ``{user}``: then every user opens the same mailbox.
         report: is told of entries that are no mail, wrong sizes, and files that cannot be sent or removed.
         chunk: bytes of a message to read at a time.
+        at_once: how many threads may look through mailboxes at one moment. They run Python code, so more
+            would only keep each other, and the reactor, waiting.
 
     Raises:
         ValueError: there is no ``{user}`` and `single` was not given, or ``~`` stands for no known home
@@ -225,13 +215,15 @@ class MaildirOpener:
         single: bool = False,
         report: Report = log_report,
         chunk: int = CHUNK,
+        at_once: int = _TURNS_AT_ONCE,
     ) -> None:
         self._paths = MailboxPath(template, single=single)
         self._in_thread = in_thread
+        self._in_turn = partial(DeferredSemaphore(at_once).run, in_thread)
         self._create = create
         self._report = report
         self._chunk = chunk
-        self._true_sizes: dict[str, dict[str, int]] = {}
+        self._known_sizes = KnownSizes()
 
     def open(self, user: str) -> Deferred[Maildrop]:
         """Lock the mailbox of `user` and look at it.
@@ -252,13 +244,14 @@ class MaildirOpener:
         def opened(found: tuple[MailboxLock, Snapshot]) -> Maildrop:
             lock, snapshot = found
             self._tell_skips(path, snapshot)
-            tell, wrong_size = partial(self._tell, path), partial(self._remember, path)
-            return Maildrop(path, lock, snapshot, self._in_thread, tell, wrong_size, self._chunk)
+            tell_this = partial(tell, self._report, path)
+            learn = partial(self._known_sizes.learn, path)
+            return Maildrop(path, lock, snapshot, self._in_thread, tell_this, learn, self._chunk)
 
         def discard(found: tuple[MailboxLock, Snapshot]) -> None:
             found[0].release()
 
-        return in_slices(self._in_thread, self._look(path), discard).addCallback(opened)
+        return in_slices(self._in_turn, self._look(path), discard).addCallback(opened)
 
     def _look(self, path: str) -> Steps[tuple[MailboxLock, Snapshot]]:
         """Lock a mailbox and see what is there; runs in a thread."""
@@ -267,7 +260,7 @@ class MaildirOpener:
                 self._paths.make(path)
             lock = MailboxLock.acquire(path)
             try:
-                return lock, (yield from take_snapshot(path, self._true_sizes.get(path, {})))
+                return lock, (yield from take_snapshot(path, self._known_sizes.of(path)))
             except BaseException:
                 lock.release()
                 raise
@@ -277,22 +270,7 @@ class MaildirOpener:
     def _tell_skips(self, path: str, snapshot: Snapshot) -> None:
         """Report what lies in the mailbox and is no mail."""
         for place, reason in snapshot.skipped:
-            self._tell(path, place, f"skipped: {reason}")
+            tell(self._report, path, place, f"skipped: {reason}")
         more = snapshot.skips - len(snapshot.skipped)
         if more:
-            self._tell(path, "", f"{more} more entries skipped")
-
-    def _tell(self, path: str, entry: str, reason: str) -> None:
-        """Report one thing that is wrong in a mailbox. Anybody may have chosen the entry's name."""
-        shown = ascii(entry if len(entry) <= _SHOWN else f"{entry[:_SHOWN]}...")
-        self._report("malformed", {"mailbox": path, "entry": shown, "reason": reason})
-
-    def _remember(self, path: str, base: str, octets: int) -> None:
-        """Believe in later sessions what was read, not what the file's name says. The oldest is forgotten first."""
-        sizes = self._true_sizes.pop(path, {})
-        if len(self._true_sizes) >= _MAILBOXES_KEPT:
-            del self._true_sizes[next(iter(self._true_sizes))]
-        self._true_sizes[path] = sizes
-        if len(sizes) >= _SIZES_KEPT:
-            del sizes[next(iter(sizes))]
-        sizes[base] = octets
+            tell(self._report, path, "", f"{more} more entries skipped")

@@ -57,13 +57,13 @@ class Reading:
         """Read the first chunk. For the thread that opened the file: most messages then need no second visit.
 
         Raises:
-            OSError: the file cannot be read; it is closed then.
+            MailboxTrouble: the file cannot be read; it is closed then.
         """
         try:
             self._ready = self._read()
-        except BaseException:
+        except OSError as error:
             self._shut()
-            raise
+            raise MailboxTrouble(f"a message cannot be read: {error}") from error
         if self._ended:
             self._shut()
 

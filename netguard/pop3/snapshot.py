@@ -58,27 +58,28 @@ class Messages(Sequence[Message]):
     Only text and numbers are kept, for the reason that `maildir.Listing` gives.
 
     Attributes:
+        names: their base names.
         octets: the size of them all.
     """
 
-    __slots__ = ("_names", "_sizes", "_uids", "octets")
+    __slots__ = ("_sizes", "_uids", "names", "octets")
 
     def __init__(self) -> None:
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._sizes = array("q")
         self._uids: dict[int, str] = {}
         self.octets = 0
 
-    def append(self, message: Message) -> None:
+    def append(self, name: str, size: int, uid: str) -> None:
         """Add a message at the end."""
-        if message.uid != message.name:
-            self._uids[len(self._names)] = message.uid
-        self._names.append(message.name)
-        self._sizes.append(message.size)
-        self.octets += message.size
+        if uid != name:
+            self._uids[len(self.names)] = uid
+        self.names.append(name)
+        self._sizes.append(size)
+        self.octets += size
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.names)
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -87,7 +88,7 @@ class Messages(Sequence[Message]):
     def __getitem__(self, index: int | slice) -> Message | list[Message]:
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
-        name = self._names[index]
+        name = self.names[index]
         return Message(name, self._sizes[index], self._uids.get(index % len(self), name))
 
 
@@ -97,7 +98,6 @@ class Snapshot:
 
     Attributes:
         messages: in the order of their numbers.
-        names: their base names.
         places: where each was last seen, folder and file name.
         inodes: the inode of each.
         skipped: the first few entries that are no mail, each with the reason.
@@ -105,7 +105,6 @@ class Snapshot:
     """
 
     messages: Messages = Factory(Messages)
-    names: list[str] = Factory(list)
     places: list[str] = Factory(list)
     inodes: array[int] = Factory(lambda: array("Q"))
     skipped: list[tuple[str, str]] = Factory(list)
@@ -113,8 +112,7 @@ class Snapshot:
 
     def add(self, base: str, file: File, size: int, sharers: int) -> None:
         """Add a message whose base name `sharers` files have."""
-        self.messages.append(Message(base, size, _unique_id(base, file.inode, sharers)))
-        self.names.append(base)
+        self.messages.append(base, size, _unique_id(base, file.inode, sharers))
         self.places.append(file.place)
         self.inodes.append(file.inode)
 
@@ -132,16 +130,20 @@ def take_snapshot(mailbox: str, known: Mapping[str, int] = MappingProxyType({}))
     """
     listing = yield from list_mail(mailbox)
     names = yield from sorted_in_slices(list(listing.places))
-    sizes = _Sizes(mailbox, listing, known)
     snapshot = Snapshot()
+    counter = _Counter(mailbox, listing)
     for count, base in enumerate(names):
         if not count % _MESSAGES_A_STEP:
             yield
         files = listing.all_of(base)
         for file in files:
-            sized = yield from sizes.of(base, file, alone=len(files) == 1)
-            if sized is not None:
-                snapshot.add(base, *sized, len(files))
+            # What is known of a name is true of a file only if no other has that name.
+            size = known.get(base) if len(files) == 1 else None
+            if size is None:
+                size = wire_size_hint(file.place)
+            found = (file, size) if size is not None else (yield from counter.count(base, file))
+            if found is not None:
+                snapshot.add(base, *found, len(files))
     snapshot.skipped, snapshot.skips = listing.skipped, listing.skips
     return snapshot
 
@@ -165,27 +167,17 @@ def count_octets(mailbox: str, place: str) -> Steps[int]:
     return counter.octets
 
 
-class _Sizes:
-    """Finds each message's size; follows one that is renamed meanwhile."""
+class _Counter:
+    """Counts messages whose size nobody knows; follows one that is renamed meanwhile."""
 
-    def __init__(self, mailbox: str, listing: Listing, known: Mapping[str, int]) -> None:
+    def __init__(self, mailbox: str, listing: Listing) -> None:
         self._mailbox = mailbox
-        self._known = known
         self._listing = listing
         self._listings = _LISTINGS
 
-    def of(self, base: str, file: File, *, alone: bool) -> Steps[tuple[File, int] | None]:
-        """Return where the message is and its size, or None if it is not there or is no mail.
-
-        `alone` says that no other file has that base name, so that what is known of the name is true of the
-        file.
-        """
+    def count(self, base: str, file: File) -> Steps[tuple[File, int] | None]:
+        """Return where the message is and its size, or None if it is not there or is no mail."""
         while True:
-            hint = self._known.get(base) if alone else None
-            if hint is None:
-                hint = wire_size_hint(file.place)
-            if hint is not None:
-                return file, hint
             try:
                 return file, (yield from count_octets(self._mailbox, file.place))
             except MailGone as unfit:
