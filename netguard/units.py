@@ -11,11 +11,12 @@ import math
 import re
 import socket
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 from attrs import field, frozen
 
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
     "": 1,
@@ -66,8 +67,22 @@ class Unit:
 
 def _positive(value: float) -> float:
     if isinstance(value, bool) or not math.isfinite(value) or value <= 0:
-        raise ValueError(value)
+        message = f"{value!r} is not a number above 0"
+        raise ValueError(message)
     return value
+
+
+def _whole(value: float) -> int:
+    if int(value) != _positive(value):
+        message = f"{value!r} is not a whole number"
+        raise ValueError(message)
+    return int(value)
+
+
+def _exact(number: Any) -> str:
+    """The shortest decimal text of a number, without an exponent."""
+    text = f"{Decimal(repr(number)):f}" if isinstance(number, float) else str(number)
+    return text.removesuffix(".0")
 
 
 def _parse_duration(value: float | str) -> float:
@@ -82,17 +97,13 @@ def _parse_duration(value: float | str) -> float:
     return float(_positive(value))
 
 
-def _trim(number: float) -> str:
-    return f"{number:.6f}".rstrip("0").rstrip(".")
-
-
 def _write_duration(value: float) -> str:
+    short = [(value // _SECONDS[unit], unit) for unit in "dhm" if value >= _SECONDS[unit]]
     if value < 1:
-        return f"{_trim(value * 1000)}ms"
-    for unit in "dhm":
-        if value >= _SECONDS[unit] and value % _SECONDS[unit] == 0:
-            return f"{_trim(value / _SECONDS[unit])}{unit}"
-    return f"{_trim(value)}s"
+        short = [(round(value * 1000, 6), "ms")]
+    # 1h rather than 3600s, 90s rather than 1.5m, and never a text that is read back as something else.
+    exact = (f"{_exact(number)}{unit}" for number, unit in short if number * _SECONDS[unit] == value)
+    return next(exact, f"{_exact(value)}s")
 
 
 def _parse_size(value: float | str) -> int:
@@ -101,16 +112,14 @@ def _parse_size(value: float | str) -> int:
         if match is None or match[2] not in _BYTES:
             raise ValueError(value)
         value = float(match[1]) * _BYTES[match[2]] if "." in match[1] else int(match[1]) * _BYTES[match[2]]
-    if value != int(_positive(value)):
-        raise ValueError(value)
-    return int(value)
+    return _whole(value)
 
 
 def _write_size(value: float) -> str:
     for unit in ("GiB", "MiB", "KiB"):
         if value >= _BYTES[unit] and value % _BYTES[unit] == 0:
             return f"{int(value) // _BYTES[unit]}{unit}"
-    return f"{_trim(value)}B"
+    return f"{_exact(value)}B"
 
 
 def _parse_rate(value: float | str) -> int:
@@ -118,11 +127,11 @@ def _parse_rate(value: float | str) -> int:
 
 
 def _parse_count(value: float | str) -> int:
-    if isinstance(value, str) and not re.fullmatch(r"\s*\d{1,12}\s*", value):
-        raise ValueError(value)
-    if int(value) != float(value):
-        raise ValueError(value)
-    return int(_positive(int(value)))
+    if isinstance(value, str):
+        if not re.fullmatch(r"\s*[0-9]+\s*", value):
+            raise ValueError(value)
+        value = int(value)
+    return _whole(value)
 
 
 @frozen
@@ -132,10 +141,13 @@ class Frequency:
     Args:
         events: how many, at least 1.
         period: in this many seconds.
+
+    Raises:
+        ValueError: one of them is not above 0, or the events are not a whole number.
     """
 
-    events: int
-    period: float = 1.0
+    events: int = field(converter=_whole)
+    period: float = field(converter=_parse_duration, default=1.0)
 
     @property
     def per_second(self) -> float:
@@ -147,24 +159,34 @@ def _parse_frequency(value: float | str | Frequency) -> Frequency:
     if isinstance(value, Frequency):
         return value
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:/\s*([a-z]+))?\s*", value)
+        match = re.fullmatch(r"\s*([0-9]+)\s*(?:/\s*([0-9a-z.]+)\s*)?", value)
         if match is None:
             raise ValueError(value)
-        return Frequency(_parse_count(match[1]), _PERIODS[match[2]] if match[2] in _PERIODS else _bare(match[2]))
-    return Frequency(_parse_count(value))
-
-
-def _bare(period: str | None) -> float:
-    if period is not None:
-        raise ValueError(period)
-    return 1.0
+        period = match[2] or "s"
+        return Frequency(int(match[1]), _PERIODS[period] if period in _PERIODS else _parse_duration(period))
+    return Frequency(value)
 
 
 def _write_frequency(value: Frequency | float) -> str:
     if not isinstance(value, Frequency):
-        return f"{_trim(value)}/s"
+        return f"{_exact(value)}/s"
     names = {seconds: name for name, seconds in reversed(_PERIODS.items())}
-    return f"{value.events}/{names[value.period]}"
+    return f"{value.events}/{names.get(value.period) or _write_duration(value.period)}"
+
+
+def _up_to(most: int, value: float | str) -> int:
+    if isinstance(value, bool) or int(value) != float(value) or not 0 <= int(value) <= most:
+        message = f"{value!r} is not a whole number from 0 to {most}"
+        raise ValueError(message)
+    return int(value)
+
+
+def _ipv4_bits(value: float | str) -> int:
+    return _up_to(32, value)
+
+
+def _ipv6_bits(value: float | str) -> int:
+    return _up_to(128, value)
 
 
 @frozen
@@ -174,47 +196,60 @@ class Prefix:
     Args:
         ipv4: bits of an IPv4 address, 0 to 32.
         ipv6: bits of an IPv6 address, 0 to 128.
+
+    Raises:
+        ValueError: one of them is none.
     """
 
-    ipv4: int = 32
-    ipv6: int = 64
+    ipv4: int = field(converter=_ipv4_bits, default=32)
+    ipv6: int = field(converter=_ipv6_bits, default=64)
 
 
 def _parse_prefix(value: str | Prefix | Iterable[int]) -> Prefix:
     if isinstance(value, Prefix):
         return value
-    ipv4, ipv6 = (int(part) for part in (value.split(",") if isinstance(value, str) else value))
-    if not (0 <= ipv4 <= 32 and 0 <= ipv6 <= 128):  # noqa: PLR2004 - the lengths of the addresses
-        raise ValueError(value)
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*", value)
+        return Prefix(*(int(each) for each in match.groups())) if match else _refuse(value)
+    ipv4, ipv6 = value
     return Prefix(ipv4, ipv6)
 
 
+def _refuse(value: object) -> Any:
+    raise ValueError(value)
+
+
+_DELIMITERS = {"lf": b"\n", "crlf": b"\r\n", "nul": b"\0"}
+"""Names, for surfaces that take a backslash for themselves: shells, endpoint strings."""
 _ESCAPES = {"\\r": b"\r", "\\n": b"\n", "\\0": b"\0", "\\t": b"\t", "\\\\": b"\\"}
 
 
-def _parse_delimiter(value: str | bytes) -> bytes:
+def _parse_delimiter(value: Any) -> bytes:
+    if isinstance(value, str) and value in _DELIMITERS:
+        return _DELIMITERS[value]
     if isinstance(value, str):
-        value = re.sub(
-            rb"\\x([0-9a-fA-F]{2})|\\[rn0t\\]",
-            lambda match: bytes.fromhex(match[1].decode()) if match[1] else _ESCAPES[match[0].decode()],
-            value.encode("latin-1"),
-        )
+        value = re.sub(rb"\\x([0-9a-fA-F]{2})|\\[rn0t\\]", _unescape, value.encode("latin-1"))
     if not isinstance(value, bytes) or not value:
         raise ValueError(value)
     return value
 
 
+def _unescape(match: re.Match[bytes]) -> bytes:
+    code: bytes | None = match[1]
+    return _ESCAPES[match[0].decode()] if code is None else bytes.fromhex(code.decode())
+
+
 def _write_delimiter(value: bytes) -> str:
     plain = {code[0]: text for text, code in _ESCAPES.items()}
-    return "".join(plain.get(byte, "") or (chr(byte) if 32 < byte < 127 else f"\\x{byte:02x}") for byte in value)  # noqa: PLR2004
+    texts = [plain.get(byte, chr(byte) if ord("!") <= byte <= ord("~") else f"\\x{byte:02x}") for byte in value]
+    text = "".join(texts)
+    return text if text not in _DELIMITERS else f"\\x{value[0]:02x}" + "".join(texts[1:])
 
 
 def _parse_port(value: int | str) -> int:
-    if isinstance(value, str) and not re.fullmatch(r"\d{1,9}", value):
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,9}", value):
         return service_port(value)
-    if isinstance(value, bool) or not 0 <= int(value) <= _HIGHEST_PORT:
-        raise ValueError(value)
-    return int(value)
+    return _up_to(_HIGHEST_PORT, value)
 
 
 def service_port(name: str, lookup: Callable[[str, str], int] = socket.getservbyname) -> int:
@@ -229,7 +264,7 @@ def service_port(name: str, lookup: Callable[[str, str], int] = socket.getservby
     """
     try:
         return lookup(name, "tcp")
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # no such name; not even a possible name
         message = f"this machine knows no TCP service {name[:60]!r} (see /etc/services)"
         raise ValueError(message) from None
 
@@ -242,7 +277,7 @@ rate = Unit(
     _parse_rate,
     lambda value: f"{_write_size(value)}/s",
 )
-count = Unit("count", "a whole number above 0", _parse_count, _trim)
+count = Unit("count", "a whole number above 0", _parse_count, _exact)
 frequency = Unit("frequency", "a number in a period such as 10/s, 600/min or 10", _parse_frequency, _write_frequency)
 prefix = Unit(
     "prefix",
