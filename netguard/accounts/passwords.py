@@ -77,9 +77,7 @@ def hashed(password: bytes, cost: Cost | None = None) -> str:
             memory_cost=cost.memory,
         )
     except UnsupportedAlgorithm:
-        raise AccountsTrouble(
-            "passwords need Argon2id, which this OpenSSL has not; it came with 3.2"
-        ) from None
+        raise AccountsTrouble("passwords need Argon2id, which this OpenSSL has not; it came with 3.2") from None
     return kdf.derive_phc_encoded(password)
 
 
@@ -91,8 +89,7 @@ def nobodys(cost: Cost | None = None) -> str:
     """
     cost = cost or Cost()
     salt, tag = (
-        base64.b64encode(os.urandom(octets)).decode("ascii").rstrip("=")
-        for octets in (_SALT_OCTETS, _TAG_OCTETS)
+        base64.b64encode(os.urandom(octets)).decode("ascii").rstrip("=") for octets in (_SALT_OCTETS, _TAG_OCTETS)
     )
     return f"$argon2id$v=19$m={cost.memory},t={cost.passes},p={cost.lanes}${salt}${tag}"
 

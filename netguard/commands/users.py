@@ -72,9 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     kinds = "\n".join(f"  {kind.name:10}{kind.summary}" for kind in credentials.KINDS.values())
     add.description = _ADD_DESCRIPTION.format(kinds=kinds)
     add.epilog = _ADD_EXAMPLES
-    add.add_argument(
-        "name", metavar="NAME", type=_name, help="1 to 64 octets; visible, no '/', no leading dot"
-    )
+    add.add_argument("name", metavar="NAME", type=_name, help="1 to 64 octets; visible, no '/', no leading dot")
     add.add_argument(
         "--with",
         dest="kinds",
@@ -149,9 +147,7 @@ def _assign(kinds: Sequence[str], given: Sequence[str]) -> tuple[dict[str, str],
     if len(given) == 1 and set(kinds) == {credentials.APOP, credentials.PASSWORD}:
         secrets = {credentials.PASSWORD: given[0], credentials.APOP: credentials.generate()}
         return {kind: secrets[kind] for kind in kinds}, [credentials.APOP]
-    raise Refusal(
-        f"{len(given)} secrets for {len(kinds)} kinds of credential: give one a line, in their order"
-    )
+    raise Refusal(f"{len(given)} secrets for {len(kinds)} kinds of credential: give one a line, in their order")
 
 
 def _list(store: Store, arguments: argparse.Namespace) -> None:

@@ -17,13 +17,13 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 from zope.interface import implementer
@@ -82,9 +82,11 @@ class ServerTLS:
 
     def _load(self) -> SSL.Context:
         identity = _read_identity(self._certificate, self._key)
-        own, *chain = [crypto.X509.from_cryptography(certificate) for certificate in identity.chain]
+        # Twisted hands these on to pyOpenSSL, which wants cryptography's objects; Twisted's types still say
+        # its own.
+        key, (own, *chain) = cast("Any", identity.key), cast("Any", identity.chain)
         options = CertificateOptions(
-            privateKey=crypto.PKey.from_cryptography_key(identity.key),  # type: ignore[arg-type]
+            privateKey=key,
             certificate=own,
             extraCertChain=chain,
             raiseMinimumTo=TLSVersion.TLSv1_2,
@@ -174,13 +176,16 @@ def _read(path: Path, *, private: bool) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise TLSTrouble(f"--tls {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
             raise TLSTrouble(f"--tls {path}: is not a regular file")
         if private:
-            _judge_key(path, found.st_mode)
-        octets = file.read(_LARGEST_PEM + 1)
+            _judge_key(path, mode)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            octets = file.read(_LARGEST_PEM + 1)
+    finally:
+        os.close(descriptor)
     if len(octets) > _LARGEST_PEM:
         raise TLSTrouble(f"--tls {path}: is larger than {_LARGEST_PEM} octets, so it is no certificate")
     return octets

@@ -1,0 +1,285 @@
+"""Checks of credentials against an accounts file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import define, field
+from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.threads import deferToThread
+
+from netguard.accounts import passwords
+from netguard.accounts.checks import StoredAccounts
+from netguard.accounts.credentials import APOP, PASSWORD
+from netguard.accounts.interface import Account, AccountsTrouble
+from netguard.accounts.passwords import Cost
+from netguard.accounts.store import Store
+from netguard.wire import apop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CHEAP = Cost(memory=64, passes=1, lanes=1)
+STAMP = b"<1896.697170952@dbc.mtview.ca.us>"
+SECRET = "tanstaaf-only-alice-knows"
+PASS = "correct-horse-only-alice-knows"
+
+
+def digest(secret: str) -> bytes:
+    """What a client answers to the greeting."""
+    return apop.digest(STAMP, secret.encode())
+
+
+@define
+class Work:
+    """Counts the dear parts of a check, and does them.
+
+    Attributes:
+        digests: how many secrets were digested.
+        costs: what each Argon2id run cost.
+    """
+
+    digests: int = 0
+    costs: list[Cost] = field(factory=list)
+
+    def digest_matches(self, stamp: bytes, secret: bytes, given: bytes) -> bool:
+        """Count one digest."""
+        self.digests += 1
+        assert len(secret) >= 25
+        return apop.matches(stamp, secret, given)
+
+    def password_matches(self, verifier: str, password: bytes) -> bool:
+        """Count one run of Argon2id."""
+        self.costs.append(passwords.cost_of(verifier))
+        return passwords.matches(verifier, password)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with alice, who has both, bob with APOP only, and carol with a password only."""
+    path = tmp_path / "accounts"
+    store = Store(path)
+    store.create()
+    verifier = passwords.hashed(PASS.encode(), CHEAP)
+    store.add("alice", {APOP: SECRET, PASSWORD: verifier})
+    store.add("bob", {APOP: SECRET})
+    store.add("jürgen", {PASSWORD: verifier})
+    store.close()
+    return path
+
+
+@pytest.fixture
+def work() -> Work:
+    """The counters of this test."""
+    return Work()
+
+
+@pytest.fixture
+def accounts(path: Path, work: Work) -> Iterator[StoredAccounts]:
+    """The accounts, asked at once instead of in threads."""
+    made = StoredAccounts(
+        path,
+        in_thread=maybeDeferred,
+        cost=CHEAP,
+        digest_matches=work.digest_matches,
+        password_matches=work.password_matches,
+    )
+    yield made
+    made.close()
+
+
+async def test_the_right_apop_digest_is_the_account(accounts: StoredAccounts) -> None:
+    """Name and digest of a user with an APOP secret are that user."""
+    assert await accounts.check_apop(b"alice", STAMP, digest(SECRET)) == Account("alice")
+
+
+async def test_the_right_password_is_the_account(accounts: StoredAccounts) -> None:
+    """Name and password are the user, also with a name that is not ASCII."""
+    assert await accounts.check_password(b"alice", PASS.encode()) == Account("alice")
+    assert await accounts.check_password("jürgen".encode(), PASS.encode()) == Account("jürgen")
+
+
+WRONG_APOP = [
+    (b"alice", STAMP, digest("wrong")),
+    (b"alice", STAMP, digest(SECRET).upper()),
+    (b"alice", STAMP, b""),
+    (b"alice", STAMP, b"\xff" * 32),
+    (b"alice", b"<other@host>", digest(SECRET)),
+    (b"alice", STAMP, digest(PASS)),
+    (b"nobody", STAMP, digest(SECRET)),
+    ("jürgen".encode(), STAMP, digest(SECRET)),
+    (b"Alice", STAMP, digest(SECRET)),
+    (b"alice\0", STAMP, digest(SECRET)),
+    (b"alice\0evil", STAMP, digest(SECRET)),
+    (b"\xff\xfe", STAMP, digest(SECRET)),
+    (b"", STAMP, digest(SECRET)),
+    (b"' OR 1=1 --", STAMP, digest(SECRET)),
+]
+WRONG_PASSWORD = [
+    (b"alice", b"wrong"),
+    (b"alice", b""),
+    (b"alice", PASS.encode() + b" "),
+    (b"alice", SECRET.encode()),
+    (b"alice", b"\xff\x00" * 100),
+    (b"nobody", PASS.encode()),
+    (b"bob", SECRET.encode()),
+    (b"ALICE", PASS.encode()),
+    (b"\xff\xfe", PASS.encode()),
+    (b"", b""),
+]
+
+
+@pytest.mark.parametrize(("name", "stamp", "given"), WRONG_APOP)
+async def test_every_wrong_apop_login_is_none_after_one_digest(
+    accounts: StoredAccounts, work: Work, name: bytes, stamp: bytes, given: bytes
+) -> None:
+    """Wrong secret, unknown user, no such credential and no such name cost the same single digest."""
+    assert await accounts.check_apop(name, stamp, given) is None
+    assert work == Work(digests=1)
+
+
+@pytest.mark.parametrize(("name", "password"), WRONG_PASSWORD)
+async def test_every_wrong_password_is_none_after_one_run_of_equal_cost(
+    accounts: StoredAccounts, work: Work, name: bytes, password: bytes
+) -> None:
+    """Wrong password, unknown user, no such credential and no such name cost one Argon2id run alike."""
+    assert await accounts.check_password(name, password) is None
+    assert work == Work(costs=[CHEAP])
+
+
+async def test_right_and_wrong_ask_the_store_once(accounts: StoredAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known or unknown, the store gets one question."""
+    questions: list[tuple[str, str]] = []
+    real = Store.secret
+
+    def counted(store: Store, name: str, kind: str) -> str | None:
+        questions.append((name, kind))
+        return real(store, name, kind)
+
+    monkeypatch.setattr(Store, "secret", counted)
+    for name in (b"alice", b"nobody", b"bob", b"\xff"):
+        await accounts.check_apop(name, STAMP, digest(SECRET))
+        await accounts.check_password(name, PASS.encode())
+    assert [kind for _, kind in questions] == [APOP, PASSWORD] * 4
+
+
+async def test_the_dummies_never_log_anybody_in(path: Path) -> None:
+    """Even when the comparison says yes, an unknown user is nobody."""
+    accounts = StoredAccounts(
+        path, in_thread=maybeDeferred, digest_matches=lambda *_: True, password_matches=lambda *_: True
+    )
+    assert await accounts.check_apop(b"nobody", STAMP, b"") is None
+    assert await accounts.check_password(b"nobody", b"") is None
+    assert await accounts.check_password(b"bob", b"") is None
+    accounts.close()
+
+
+async def test_real_threads_check_many_at_once(path: Path) -> None:
+    """With Twisted's threads, forty logins at once are all answered right."""
+    accounts = StoredAccounts(path, cost=CHEAP)
+    asked = [
+        accounts.check_apop(name, STAMP, digest(secret))
+        for name in (b"alice", b"nobody")
+        for secret in (SECRET, "wrong")
+        for _ in range(5)
+    ]
+    asked += [accounts.check_password(name, PASS.encode()) for name in (b"alice", b"nobody") for _ in range(10)]
+    found = await gatherResults(asked)
+    assert found == [Account("alice")] * 5 + [None] * 15 + [Account("alice")] * 10 + [None] * 10
+    accounts.close()
+
+
+async def test_a_change_is_seen_without_a_restart(accounts: StoredAccounts, path: Path) -> None:
+    """A user who is added while the service runs can log in; one who is removed cannot."""
+    assert await accounts.check_apop(b"dave", STAMP, digest(SECRET)) is None
+    other = Store(path)
+    other.add("dave", {APOP: SECRET})
+    assert await accounts.check_apop(b"dave", STAMP, digest(SECRET)) == Account("dave")
+    other.remove("dave")
+    assert await accounts.check_apop(b"dave", STAMP, digest(SECRET)) is None
+    other.close()
+
+
+async def test_too_many_password_checks_are_trouble_and_apop_goes_on(path: Path) -> None:
+    """What exceeds the queue fails at once and is no answer about the user; APOP does not wait behind it."""
+    accounts = StoredAccounts(path, cost=CHEAP, at_once=1, waiting=1)
+    first, second = (accounts.check_password(b"alice", PASS.encode()) for _ in range(2))
+    with pytest.raises(AccountsTrouble, match="limit 2"):
+        await accounts.check_password(b"alice", PASS.encode())
+    assert await accounts.check_apop(b"alice", STAMP, digest(SECRET)) == Account("alice")
+    assert await gatherResults([first, second]) == [Account("alice")] * 2
+    accounts.close()
+
+
+async def test_trouble_with_the_file_is_trouble_for_known_and_unknown(
+    accounts: StoredAccounts, path: Path, work: Work
+) -> None:
+    """A file that is open to others answers nobody, and says why."""
+    path.chmod(0o644)
+    for name in (b"alice", b"nobody"):
+        with pytest.raises(AccountsTrouble, match="chmod 600"):
+            await accounts.check_apop(name, STAMP, digest(SECRET))
+        with pytest.raises(AccountsTrouble, match="chmod 600"):
+            await accounts.check_password(name, PASS.encode())
+    assert work == Work()
+
+
+async def test_an_unusable_verifier_names_its_user(accounts: StoredAccounts, path: Path) -> None:
+    """A row that cannot be checked is trouble that the operator can find."""
+    store = Store(path)
+    store.add("dave", {PASSWORD: "{CRYPT}abc"})
+    store.close()
+    with pytest.raises(AccountsTrouble, match="user dave: what is stored as password is not an Argon2id"):
+        await accounts.check_password(b"dave", b"x")
+
+
+def _leak(*values: bytes | str) -> bool:
+    raise RuntimeError(*values)
+
+
+@pytest.mark.parametrize("in_thread", [maybeDeferred, deferToThread])
+async def test_an_unforeseen_error_carries_no_secret(
+    path: Path, in_thread: Callable[..., object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever fails inside is AccountsTrouble without cause, context or text that holds a secret."""
+    accounts = StoredAccounts(path, in_thread=in_thread, digest_matches=_leak, password_matches=_leak)  # type: ignore[arg-type]
+    store = Store(path)
+    verifier = store.secret("alice", PASSWORD)
+    store.close()
+    assert verifier
+    for asked in (
+        accounts.check_apop(b"alice", STAMP, digest(SECRET)),
+        accounts.check_password(b"alice", PASS.encode()),
+    ):
+        texts: list[str] = []
+
+        def keep(failure: object, texts: list[str] = texts) -> None:
+            texts += [repr(failure), str(failure)]
+            texts += [failure.getTraceback(detail=detail) for detail in ("default", "brief", "verbose")]  # type: ignore[attr-defined]
+            value = failure.value  # type: ignore[attr-defined]
+            assert value.__cause__ is None
+            assert value.__context__ is None
+            assert isinstance(value, AccountsTrouble)
+
+        await asked.addErrback(keep)
+        printed = "".join(capfd.readouterr())
+        assert "RuntimeError" in texts[1]
+        for secret in (SECRET, PASS, digest(SECRET).decode(), verifier):
+            assert secret not in "".join(texts) + printed
+    accounts.close()
+
+
+def test_nothing_printable_about_the_accounts_is_a_secret(accounts: StoredAccounts) -> None:
+    """The object's own words give nothing away."""
+    for word in (SECRET, PASS, "argon2id"):
+        assert word not in repr(accounts) + str(accounts)
+
+
+def test_verify_tells_at_the_start(accounts: StoredAccounts, path: Path) -> None:
+    """A sound file passes; a missing one is one clear line."""
+    accounts.verify()
+    path.unlink()
+    with pytest.raises(AccountsTrouble, match="No such file"):
+        accounts.verify()

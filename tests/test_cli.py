@@ -1,0 +1,181 @@
+"""The `netguard` command, as a process."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from netguard import cli
+from netguard.commands.contract import Refusal
+
+COMMAND = [sys.executable, "-c", "import sys; from netguard.cli import main; sys.exit(main())"]
+
+
+def netguard(*words: str, stdin: bytes = b"", **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command to its end."""
+    settings = {"stdout": subprocess.PIPE, **options}
+    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+        [*COMMAND, *words], input=stdin, stderr=subprocess.PIPE, check=False, timeout=60, **settings
+    )
+
+
+def test_a_users_life(tmp_path: Path) -> None:
+    """Add, list and remove work as separate processes, and the secret stays out of all that is printed."""
+    file = str(tmp_path / "accounts")
+    secret = b"only alice knows this"
+    ran = [
+        netguard("users", "-a", file, "add", "alice", "--secret-file", "-", stdin=secret),
+        netguard("users", "-a", file, "list"),
+        netguard("users", "-a", file, "list", "--json"),
+        netguard("users", "-a", file, "add", "alice", "--secret-file", "-", stdin=secret),
+        netguard("users", "-a", file, "remove", "alice"),
+        netguard("users", "-a", file, "remove", "alice"),
+    ]
+    assert [done.returncode for done in ran] == [0, 0, 0, 1, 0, 1]
+    assert b"alice" in ran[1].stdout
+    for done in ran:
+        assert secret not in done.stdout + done.stderr
+        assert b"argon2" not in done.stdout + done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), b"netguard: the following arguments are required: COMMAND; see 'netguard --help'\n"),
+        (("frob",), b"netguard: argument COMMAND: invalid choice: 'frob' (choose from"),
+        (("users", "list"), b"netguard users: which accounts file? give -a FILE\n"),
+        (("users", "-a", "/nowhere/accounts", "list"), b"netguard users: accounts file /nowhere/accounts: "),
+        (("users", "-a", "", "list"), b"netguard users: accounts file "),
+        (("users", "-a", "/dev/null", "list"), b"netguard users: accounts file /dev/null is not a regular file\n"),
+        (("users", "-a", "/nowhere/accounts", "add", "al", "--generate"), b"netguard users: accounts file /nowhere/"),
+    ],
+)
+def test_whatever_is_wrong_is_one_line_and_status_1(words: tuple[str, ...], line: bytes) -> None:
+    """Nothing is printed to standard output, and no traceback appears."""
+    done = netguard(*words)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.startswith(line)
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("surplus", "line"),
+    [
+        (["hunter2"], b"netguard: too many arguments;"),
+        (["--secret=hunter2"], b"netguard: unknown option --secret;"),
+        (["--secret", "hunter2"], b"netguard: unknown option --secret;"),
+        (["-phunter2"], b"netguard: unknown option -p;"),
+    ],
+)
+def test_a_secret_that_was_typed_by_mistake_is_not_repeated(tmp_path: Path, surplus: list[str], line: bytes) -> None:
+    """Surplus arguments are refused without their values, and nothing is done."""
+    file = tmp_path / "accounts"
+    done = netguard("users", "-a", str(file), "add", "alice", "--generate", *surplus)
+    assert done.returncode == 1
+    assert done.stderr.startswith(line)
+    assert b"hunter2" not in done.stderr
+    assert not file.exists()
+
+
+def test_help_lists_every_command() -> None:
+    """`netguard --help` is the way in."""
+    done = netguard("--help")
+    assert done.returncode == 0
+    assert done.stderr == b""
+    for command in cli.COMMANDS:
+        assert f"{command.NAME:10}{command.SUMMARY}".encode() in done.stdout
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, unbuffered: str) -> None:
+    """Results that cannot be written, at once or at the end, are status 1, said once."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    file = str(tmp_path / "accounts")
+    netguard("users", "-a", file, "add", "alice", "--with", "apop", "--generate")
+    with Path("/dev/full").open("wb") as full:
+        for words in (["list"], ["list", "--json"]):
+            done = netguard("users", "-a", file, *words, stdout=full, env=environment)
+            assert done.returncode == 1
+            assert done.stderr == b"netguard: standard output: No space left on device\n"
+
+
+def test_a_reader_who_has_had_enough_is_no_error_message(tmp_path: Path) -> None:
+    """`netguard users list | head` ends quietly."""
+    file = str(tmp_path / "accounts")
+    netguard("users", "-a", file, "add", "alice", "--with", "apop", "--generate")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = netguard("users", "-a", file, "list", stdout=writing)
+    finally:
+        os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
+def test_closed_standard_output_is_one_line(tmp_path: Path) -> None:
+    """A secret is not made when there is nowhere to show it."""
+    file = tmp_path / "accounts"
+    words = [*COMMAND, "users", "-a", str(file), "add", "alice", "--generate"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *words], stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == b"netguard: standard output is closed\n"
+    assert not file.exists()
+
+
+@frozen
+class Probe:
+    """A command that does what a test wants.
+
+    Attributes:
+        error: what it raises.
+    """
+
+    error: BaseException | None
+    NAME = "probe"
+    SUMMARY = "do what a test wants"
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Take no arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> None:
+        """Raise, or do nothing."""
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (None, 0, ""),
+        (Refusal("not today"), 1, "netguard probe: not today\n"),
+        (KeyboardInterrupt(), 128 + signal.SIGINT, ""),
+    ],
+)
+def test_a_command_is_one_entry_in_a_list(
+    error: BaseException | None,
+    status: int,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A further command needs nothing but its entry; how it ends is the exit status."""
+    monkeypatch.setattr(cli, "COMMANDS", (Probe(error),))
+    assert cli.main(["probe"]) == status
+    assert capsys.readouterr() == ("", line)
+
+
+def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw keeps its traceback."""
+    monkeypatch.setattr(cli, "COMMANDS", (Probe(KeyError("defect")),))
+    with pytest.raises(KeyError):
+        cli.main(["probe"])
