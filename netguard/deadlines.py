@@ -97,6 +97,11 @@ class Deadlines:
         """Whether what the peer takes matters."""
         return self.read is not None or self.write is not None
 
+    @property
+    def running(self) -> bool:
+        """Whether there is any deadline."""
+        return bool(self.phases) or self.idle is not None or self.looking
+
     def look(self, now: float, taken: int, outstanding: bool) -> None:
         """Learn what the peer took.
 
@@ -112,13 +117,13 @@ class Deadlines:
 
     def next(self, now: float) -> float | None:
         """When to look or to think again; None when nothing is running."""
-        first = min((moment for moment, _, _ in self._running()), default=None)
+        first = min((moment for moment, _, _ in self._moments()), default=None)
         periods = [period for period in (self.read, self.write) if period is not None]
         return min(first, now + min(periods) / LOOKS) if first is not None and periods else first
 
     def strike(self, now: float) -> Reason | None:
         """Take the earliest deadline that has passed off the list, and say why it ends the connection."""
-        moment, kind, name = min(self._running(), key=lambda each: each[0], default=(inf, "", ""))
+        moment, kind, name = min(self._moments(), key=lambda each: each[0], default=(inf, "", ""))
         if moment > now + _ROUNDING:
             return None
         if kind == "phase":
@@ -130,14 +135,14 @@ class Deadlines:
 
     def passed(self, now: float) -> bool:
         """Whether a deadline has passed."""
-        return any(moment <= now + _ROUNDING for moment, _, _ in self._running())
+        return any(moment <= now + _ROUNDING for moment, _, _ in self._moments())
 
     def clear(self) -> None:
         """End them all."""
         self.idle = self.read = self.write = None
         self.phases.clear()
 
-    def _running(self) -> Iterator[tuple[float, str, str]]:
+    def _moments(self) -> Iterator[tuple[float, str, str]]:
         # Moment, kind, phase. Of two at one moment the first strikes: the one that brooks no politeness.
         if self.write is not None:
             yield self.moved + self.write, "write", ""

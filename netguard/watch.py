@@ -98,7 +98,7 @@ class Watch(Deadlines):
 
     def stop_unless_needed(self) -> None:
         """Leave no call behind when no deadline is running."""
-        if self.next(0.0) is None:
+        if not self.running:
             if self.call is not None and self.call.active():
                 self.call.cancel()
             self.call = None

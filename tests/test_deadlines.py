@@ -23,6 +23,7 @@ def test_nothing_running_never_strikes() -> None:
     assert not deadlines.passed(1e9)
     assert deadlines.strike(1e9) is None
     assert not deadlines.looking
+    assert not deadlines.running
 
 
 @pytest.mark.parametrize(
@@ -133,5 +134,6 @@ def test_not_taking_an_answer_is_silence() -> None:
 def test_clear_ends_all() -> None:
     """After clear nothing is running."""
     deadlines = Deadlines(idle=1.0, read=1.0, write=1.0, phases={"a": (1.0, 1.0)})
+    assert deadlines.running
     deadlines.clear()
-    assert deadlines.next(0.0) is None
+    assert not deadlines.running

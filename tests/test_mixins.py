@@ -25,7 +25,7 @@ class Queueing(StringTransport):
     """A transport whose peer takes only what a test lets it take."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.dataBuffer = b""
 
     def write(self, data: bytes) -> None:
@@ -70,7 +70,7 @@ def connected(kind: type[Timed] = Timed, transport: Any = None) -> tuple[Any, An
     """A protocol on a transport, and its clock."""
     protocol = kind()
     transport = transport or StringTransport()
-    protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
+    protocol.makeConnection(transport)
     return protocol, transport, protocol.clock
 
 

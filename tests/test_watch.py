@@ -198,7 +198,7 @@ def test_a_queue_of_constant_length_that_moves_is_progress() -> None:
     pipe.write(b"x" * 100)
     watch.look_at(pipe)
     pipe.room = 40
-    pipe.doWrite()  # type: ignore[no-untyped-call]
+    pipe.doWrite()
     pipe.write(b"x" * 40)
     watch.moved = -1.0
     watch.look_at(pipe)
@@ -206,7 +206,7 @@ def test_a_queue_of_constant_length_that_moves_is_progress() -> None:
     assert watch.outstanding
     for room in (0, BrokenPipeError()):
         pipe.room = room
-        pipe.doWrite()  # type: ignore[no-untyped-call]
+        pipe.doWrite()
         watch.moved = -1.0
         watch.look_at(pipe)
         assert watch.moved == -1.0

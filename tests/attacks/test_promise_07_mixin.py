@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from netguard.deadlines import ReadTimedOut, WriteTimedOut
 from netguard.mixins import TimeoutMixin
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from twisted.python.failure import Failure
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 
 QUEUED = 20_000_000
+PORTION = 100_000
+PERIOD = 0.4
 BOUND = 30.0
 
 
@@ -59,25 +63,20 @@ class Flood(Protocol, TimeoutMixin):
             super().timeoutConnection()
 
 
-async def flooded(where: str, kind: str, period: float) -> tuple[Any, socket.socket, Deferred[Any]]:
-    """A listening flood, and a peer that has connected to it and does not read."""
+@asynccontextmanager
+async def flooded(where: str, kind: str) -> AsyncIterator[tuple[socket.socket, Deferred[Any]]]:
+    """A peer that has connected to a flood and does not read, and how the flood's connection ends."""
     from twisted.internet import reactor
 
     ended: Deferred[tuple[float, Failure]] = Deferred()
-    factory = Factory.forProtocol(lambda: Flood(ended, kind, period))
+    factory = Factory.forProtocol(lambda: Flood(ended, kind, PERIOD))
     port = await serverFromString(reactor, where).listen(factory)
     unix = where.startswith("unix:")
-    peer = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
-    address = where.removeprefix("unix:") if unix else ("127.0.0.1", port.getHost().port)
-    peer.connect(address)
-    peer.setblocking(False)
-    ended.addTimeout(BOUND, reactor)
-    return port, peer, ended
-
-
-async def at_end(port: Any, peer: socket.socket) -> None:
-    """Leave nothing open."""
-    peer.close()
+    with socket.socket(socket.AF_UNIX if unix else socket.AF_INET) as peer:
+        peer.connect(where.removeprefix("unix:") if unix else ("127.0.0.1", port.getHost().port))
+        peer.setblocking(False)
+        ended.addTimeout(BOUND, reactor)
+        yield peer, ended
     await port.stopListening()
 
 
@@ -100,34 +99,28 @@ async def test_a_peer_that_never_reads_is_aborted(
 
     To TLS it does not even say hello.
     """
-    port, peer, ended = await flooded(endpoint(family, tmp_path), kind, 0.4)
-    took, why = await ended
+    async with flooded(endpoint(family, tmp_path), kind) as (_, ended):
+        took, why = await ended
     assert why.check(ConnectionAborted)
     assert why.type is reason
-    assert why.value.limit == 0.4
-    assert 0.4 <= took < 5
-    await at_end(port, peer)
+    assert why.value.limit == PERIOD
+    assert PERIOD <= took < 5
 
 
 @pytest.mark.parametrize("family", ["tcp", "unix"])
 @pytest.mark.parametrize("kind", ["Write", "Read"])
 async def test_a_peer_that_reads_slowly_gets_everything(family: str, kind: str, tmp_path: Path) -> None:
-    """A peer that takes the 20 MB slowly, for many periods, gets every byte and a polite end."""
+    """A peer that takes the 20 MB slowly, for more than two periods, gets every byte and a polite end."""
     from twisted.internet import reactor
 
-    port, peer, ended = await flooded(endpoint(family, tmp_path), kind, 0.4)
     got = 0
-    while True:
-        await deferLater(reactor, 0.02)
-        try:
-            chunk = peer.recv(500_000)
-        except BlockingIOError:
-            continue
-        if not chunk:
-            break
-        got += len(chunk)
-    took, why = await ended
-    assert got == QUEUED
+    async with flooded(endpoint(family, tmp_path), kind) as (peer, ended):
+        while got < QUEUED:
+            await deferLater(reactor, 0.01)  # the peer's pace
+            with suppress(BlockingIOError):
+                chunk = peer.recv(PORTION)
+                assert chunk
+                got += len(chunk)
+        took, why = await ended
     assert not why.check(ConnectionAborted)
-    assert took > 1
-    await at_end(port, peer)
+    assert took > 2 * PERIOD
