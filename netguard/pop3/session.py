@@ -53,11 +53,8 @@ class Pop3Session(Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.record = Record()
-        self._over = False
-        self._lost = False
-        self._running = False
-        self._deaf = False
-        self._updating = False
+        self._over = self._lost = False
+        self._running = self._deaf = self._updating = False
         self._delay: Deferred[None] | None = None
         self._mailbox: Mailbox | None = None
         self._transfer: Transfer | None = None

@@ -56,7 +56,6 @@ class Transfer:
                 begun = True
             while chunk and not self._stopped:
                 self._outlet.put(chunk)
-                self._outlet.flush()
                 chunk = await reading.next() if await self._outlet.room() else b""
         except MailGone:
             return Outcome.BROKEN if begun else Outcome.GONE

@@ -1,0 +1,50 @@
+"""What all sessions share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netguard.pop3.factory import Pop3Factory
+from netguard.wire import apop
+
+if TYPE_CHECKING:
+    from tests.pop3.doubles import World
+
+
+@pytest.mark.parametrize("hostname", ["", "a b", "x>", "mail=1"])
+def test_unsafe_host_name(world: World, hostname: str) -> None:
+    """A host name that cannot stand in a greeting is refused at the start."""
+    with pytest.raises(ValueError, match="host name"):
+        Pop3Factory(world.accounts, world.opener, reactor=world.clock, hostname=hostname)
+
+
+@pytest.mark.parametrize("seconds", [-0.001, float("nan")])
+def test_impossible_time(world: World, seconds: float) -> None:
+    """A time that is negative, or no number, is refused at the start; 0 is accepted."""
+    with pytest.raises(ValueError, match="answer_failures_after must be 0 seconds or more"):
+        Pop3Factory(world.accounts, world.opener, reactor=world.clock, answer_failures_after=seconds)
+    at_once = Pop3Factory(world.accounts, world.opener, reactor=world.clock, answer_failures_after=0)
+    assert at_once.settings.answer_failures_after == 0
+
+
+def test_timestamps_are_random(world: World) -> None:
+    """Each greeting has a nonce of its own, of at least 128 bits, from the source that was given."""
+    asked: list[int] = []
+
+    def source(octets: int) -> bytes:
+        asked.append(octets)
+        return bytes([len(asked)]) * octets
+
+    settings = Pop3Factory(world.accounts, world.opener, reactor=world.clock, hostname="h", random=source).settings
+    assert settings.stamp() == b"<" + b"01" * apop.NONCE_OCTETS + b"@h>"
+    assert settings.stamp() == b"<" + b"02" * apop.NONCE_OCTETS + b"@h>"
+    assert min(asked) * 8 >= 128
+
+
+def test_the_key_stays_inside(world: World) -> None:
+    """The key of pseudonyms is random, and no representation shows it."""
+    one, two = world.factory().settings, world.factory().settings
+    assert one.key != two.key
+    assert repr(one.key) not in repr(one)
