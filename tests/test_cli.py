@@ -26,19 +26,25 @@ def netguard(*words: str, stdin: bytes = b"", **options: object) -> subprocess.C
     )
 
 
+def status(*words: str) -> int:
+    """Run the command in this process; its exit status."""
+    try:
+        return cli.main(words)
+    except SystemExit as ended:
+        return int(str(ended.code))
+
+
 def test_a_users_life(tmp_path: Path) -> None:
     """Add, list and remove work as separate processes, and the secret stays out of all that is printed."""
     file = str(tmp_path / "accounts")
     secret = b"only alice knows this"
     ran = [
         netguard("users", "-a", file, "add", "alice", "--secret-file", "-", stdin=secret),
-        netguard("users", "-a", file, "list"),
         netguard("users", "-a", file, "list", "--json"),
         netguard("users", "-a", file, "add", "alice", "--secret-file", "-", stdin=secret),
         netguard("users", "-a", file, "remove", "alice"),
-        netguard("users", "-a", file, "remove", "alice"),
     ]
-    assert [done.returncode for done in ran] == [0, 0, 0, 1, 0, 1]
+    assert [done.returncode for done in ran] == [0, 0, 1, 0]
     assert b"alice" in ran[1].stdout
     for done in ran:
         assert secret not in done.stdout + done.stderr
@@ -49,50 +55,55 @@ def test_a_users_life(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ((), b"netguard: the following arguments are required: COMMAND; see 'netguard --help'\n"),
-        (("frob",), b"netguard: argument COMMAND: invalid choice: 'frob' (choose from"),
-        (("users", "list"), b"netguard users: which accounts file? give -a FILE\n"),
-        (("users", "-a", "/nowhere/accounts", "list"), b"netguard users: accounts file /nowhere/accounts: "),
-        (("users", "-a", "", "list"), b"netguard users: accounts file "),
-        (("users", "-a", "/dev/null", "list"), b"netguard users: accounts file /dev/null is not a regular file\n"),
-        (("users", "-a", "/nowhere/accounts", "add", "al", "--generate"), b"netguard users: accounts file /nowhere/"),
+        ((), "netguard: the following arguments are required: COMMAND; see 'netguard --help'\n"),
+        (("frob",), "netguard: argument COMMAND: invalid choice: 'frob' (choose from"),
+        (("users", "list"), "netguard users: which accounts file? give -a FILE\n"),
+        (("users", "-a", "/nowhere/accounts", "list"), "netguard users: accounts file /nowhere/accounts: "),
+        (("users", "-a", "", "list"), "netguard users: accounts file "),
+        (("users", "-a", "/dev/null", "list"), "netguard users: accounts file /dev/null is not a regular file\n"),
+        (("users", "-a", "/nowhere/accounts", "add", "al", "--generate"), "netguard users: accounts file /nowhere/"),
     ],
 )
-def test_whatever_is_wrong_is_one_line_and_status_1(words: tuple[str, ...], line: bytes) -> None:
+def test_whatever_is_wrong_is_one_line_and_status_1(
+    words: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Nothing is printed to standard output, and no traceback appears."""
-    done = netguard(*words)
-    assert done.returncode == 1
-    assert done.stdout == b""
-    assert done.stderr.startswith(line)
-    assert done.stderr.count(b"\n") == 1
+    assert status(*words) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("surplus", "line"),
     [
-        (["hunter2"], b"netguard: too many arguments;"),
-        (["--secret=hunter2"], b"netguard: unknown option --secret;"),
-        (["--secret", "hunter2"], b"netguard: unknown option --secret;"),
-        (["-phunter2"], b"netguard: unknown option -p;"),
+        (["hunter2"], "netguard: too many arguments;"),
+        (["--secret=hunter2"], "netguard: unknown option --secret;"),
+        (["--secret", "hunter2"], "netguard: unknown option --secret;"),
+        (["-phunter2"], "netguard: unknown option -p;"),
     ],
 )
-def test_a_secret_that_was_typed_by_mistake_is_not_repeated(tmp_path: Path, surplus: list[str], line: bytes) -> None:
+def test_a_secret_that_was_typed_by_mistake_is_not_repeated(
+    tmp_path: Path, surplus: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Surplus arguments are refused without their values, and nothing is done."""
     file = tmp_path / "accounts"
-    done = netguard("users", "-a", str(file), "add", "alice", "--generate", *surplus)
-    assert done.returncode == 1
-    assert done.stderr.startswith(line)
-    assert b"hunter2" not in done.stderr
+    assert status("users", "-a", str(file), "add", "alice", "--generate", *surplus) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert "hunter2" not in err
     assert not file.exists()
 
 
-def test_help_lists_every_command() -> None:
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """`netguard --help` is the way in."""
-    done = netguard("--help")
-    assert done.returncode == 0
-    assert done.stderr == b""
+    assert status("--help") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
     for command in cli.COMMANDS:
-        assert f"{command.NAME:10}{command.SUMMARY}".encode() in done.stdout
+        assert f"{command.NAME:10}{command.SUMMARY}" in out
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
@@ -100,18 +111,17 @@ def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, unbuffered: st
     """Results that cannot be written, at once or at the end, are status 1, said once."""
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     file = str(tmp_path / "accounts")
-    netguard("users", "-a", file, "add", "alice", "--with", "apop", "--generate")
+    assert status("users", "-a", file, "add", "alice", "--with", "apop", "--generate") == 0
     with Path("/dev/full").open("wb") as full:
-        for words in (["list"], ["list", "--json"]):
-            done = netguard("users", "-a", file, *words, stdout=full, env=environment)
-            assert done.returncode == 1
-            assert done.stderr == b"netguard: standard output: No space left on device\n"
+        done = netguard("users", "-a", file, "list", stdout=full, env=environment)
+    assert done.returncode == 1
+    assert done.stderr == b"netguard: standard output: No space left on device\n"
 
 
 def test_a_reader_who_has_had_enough_is_no_error_message(tmp_path: Path) -> None:
     """`netguard users list | head` ends quietly."""
     file = str(tmp_path / "accounts")
-    netguard("users", "-a", file, "add", "alice", "--with", "apop", "--generate")
+    assert status("users", "-a", file, "add", "alice", "--with", "apop", "--generate") == 0
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -122,13 +132,15 @@ def test_a_reader_who_has_had_enough_is_no_error_message(tmp_path: Path) -> None
     assert done.stderr == b""
 
 
-def test_closed_standard_output_is_one_line(tmp_path: Path) -> None:
-    """A secret is not made when there is nowhere to show it."""
+def test_closed_standard_output_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A secret is not made when there is nowhere to show it (Python has no sys.stdout after `>&-`)."""
     file = tmp_path / "accounts"
-    words = [*COMMAND, "users", "-a", str(file), "add", "alice", "--generate"]
-    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *words], stderr=subprocess.PIPE, check=False, timeout=60)
-    assert done.returncode == 1
-    assert done.stderr == b"netguard: standard output is closed\n"
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", None)
+        assert status("users", "-a", str(file), "add", "alice", "--generate") == 1
+    assert capsys.readouterr().err == "netguard: standard output is closed\n"
     assert not file.exists()
 
 
