@@ -142,6 +142,18 @@ def test_a_mailbox_that_vanishes_is_trouble(maildir: Path) -> None:
     assert (maildir / "new" / "1.a").exists()
 
 
+def test_a_folder_that_becomes_a_link_is_trouble(maildir: Path) -> None:
+    """A folder that is exchanged for a link during the session is not followed, to read or to remove."""
+    files = files_of(maildir)
+    (maildir / "cur").rename(maildir / "elsewhere")
+    (maildir / "cur").symlink_to(maildir / "elsewhere")
+    with pytest.raises(MailboxTrouble):
+        run(files.open(2))
+    with pytest.raises(MailboxTrouble):
+        run(files.remove([2]))
+    assert (maildir / "elsewhere" / "3.c:2,").exists()
+
+
 def test_only_what_was_named_is_removed(maildir: Path) -> None:
     """Marked messages are removed wherever they are now; vanished ones count as removed; all else stays."""
     files = files_of(maildir)

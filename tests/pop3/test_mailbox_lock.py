@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -145,6 +146,21 @@ def test_a_hostile_lock_file_is_trouble(tmp_path: Path, kind: str) -> None:
         file.rmdir()
     else:
         file.unlink()
+    assert_free(tmp_path)
+
+
+def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no lock can be had the mailbox is not opened without one, and nothing is left held."""
+
+    def no_locks(_file: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    before = open_descriptors()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match="No locks available"):
+        MailboxLock.acquire(str(tmp_path))
+    monkeypatch.undo()
+    assert open_descriptors() == before
     assert_free(tmp_path)
 
 

@@ -1,0 +1,516 @@
+"""A user's Maildir as the maildrop of a session: locked, seen once, read exactly, changed only at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
+from twisted.internet.threads import deferToThread
+
+from netguard.pop3.maildrop import MailboxInUse, MailboxTrouble, MaildirOpener, Maildrop, MailGone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Turns:
+    """Stands for threads: keeps each turn until the test runs it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+
+    def __call__(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Take a turn, and give the Deferred of its result."""
+        result: Deferred[Any] = Deferred()
+        self.waiting.append((lambda: function(*args), result))
+        return result
+
+    def run(self) -> None:
+        """Run the oldest turn and give its result."""
+        function, result = self.waiting.pop(0)
+        maybeDeferred(function).chainDeferred(result)
+
+
+class Mailbox:
+    """The Maildir of alice, and what is reported of it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.path = directory / "alice"
+        self.reports: list[dict[str, object]] = []
+        for folder in ("tmp", "new", "cur"):
+            (self.path / folder).mkdir(parents=True)
+
+    def put(self, place: str, stored: bytes = b"Subject: x\n\nbody\n") -> Path:
+        """Make a message."""
+        file = self.path / place
+        file.write_bytes(stored)
+        return file
+
+    def opener(self, in_thread: Any = maybeDeferred, **options: Any) -> MaildirOpener:
+        """An opener of the directory."""
+        return MaildirOpener(
+            f"{self.directory}/{{user}}",
+            in_thread=in_thread,
+            report=lambda _, fields: self.reports.append(fields),
+            **options,
+        )
+
+    def open(self, in_thread: Any = maybeDeferred, **options: Any) -> Deferred[Maildrop]:
+        """Open alice's mailbox."""
+        return self.opener(in_thread, **options).open("alice")
+
+    def left(self) -> list[str]:
+        """The entries of both folders."""
+        return sorted(f"{folder}/{file.name}" for folder in ("new", "cur") for file in (self.path / folder).iterdir())
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Mailbox:
+    """An empty mailbox."""
+    return Mailbox(tmp_path)
+
+
+async def sent(drop: Maildrop, index: int, top: int | None = None) -> bytes:
+    """What a message is on the wire."""
+    reading = await drop.read(index, top)
+    pieces = []
+    while piece := await reading.next():
+        pieces.append(piece)
+    reading.close()
+    return b"".join(pieces)
+
+
+async def assert_free(mailbox: Mailbox) -> None:
+    """The mailbox can be opened, now."""
+    (await mailbox.open()).release()
+
+
+async def test_a_session_with_threads(mailbox: Mailbox) -> None:
+    """With Twisted's own threads, a mailbox is opened, read, emptied and given back."""
+    mailbox.put("new/1.a", b"Subject: one\n\n.dot\n")
+    mailbox.put("cur/2.b,S=9,W=10:2,S", b"A: b\n\nc\n\n")
+    drop = await mailbox.open(deferToThread)
+    assert [(message.size, message.uid) for message in drop.messages] == [(22, "1.a"), (10, "2.b")]
+    assert await sent(drop, 0) == b"Subject: one\r\n\r\n..dot\r\n.\r\n"
+    assert await sent(drop, 0, 0) == b"Subject: one\r\n\r\n.\r\n"
+    assert await sent(drop, 1, 1) == b"A: b\r\n\r\nc\r\n.\r\n"
+    assert await drop.commit([0, 1]) == 0
+    drop.release()
+    assert mailbox.left() == []
+
+
+STORED = st.one_of(
+    st.binary(max_size=300),
+    st.lists(st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"a", b"\0", b"\xff"]), max_size=60).map(b"".join),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(stored=STORED, chunk=st.integers(1, 20))
+def test_size_and_octets_agree(mailbox: Mailbox, stored: bytes, chunk: int) -> None:
+    """Whatever is stored, what is sent is the message with CRLF line ends, and as long as it was said to be."""
+    mailbox.put("new/1.a", stored)
+    results: list[bytes] = []
+
+    async def session() -> None:
+        drop = await mailbox.open(chunk=chunk)
+        wire = await sent(drop, 0)
+        lines = wire.removesuffix(b".\r\n").split(b"\r\n")
+        results.append(b"\r\n".join(line.removeprefix(b".") for line in lines))
+        assert len(results[-1]) == drop.messages[0].size
+        drop.release()
+
+    failures: list[object] = []
+    Deferred.fromCoroutine(session()).addErrback(failures.append)
+    assert failures == []
+    unended = stored and not stored.endswith(b"\n")
+    assert results == [stored.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + (b"\r\n" if unended else b"")]
+    assert mailbox.reports == []
+
+
+async def test_hostile_entries_are_skipped_and_reported(mailbox: Mailbox) -> None:
+    """Entries that are no mail neither block nor leak nor deny service; each is reported, escaped, up to a bound."""
+    mailbox.put("cur/1.a")
+    os.mkfifo(mailbox.path / "cur" / "2.fifo")
+    (mailbox.path / "cur" / "3.link").symlink_to("/etc/passwd")
+    (mailbox.path / "cur" / "4.directory").mkdir()
+    mailbox.put("cur/5\x1b[31m\n")
+    for number in range(30):
+        mailbox.put(f"new/.{number}")
+    drop = await mailbox.open()
+    assert [message.name for message in drop.messages] == ["1.a"]
+    drop.release()
+    assert len(mailbox.reports) == 11
+    assert mailbox.reports[-1] == {
+        "mailbox": str(mailbox.path),
+        "entry": "''",
+        "reason": "24 more entries skipped",
+    }
+
+
+async def test_reports_are_escaped(mailbox: Mailbox) -> None:
+    """The name of a hostile entry cannot break the log."""
+    mailbox.put("cur/5\x1b[31m\n")
+    (await mailbox.open()).release()
+    [report] = mailbox.reports
+    assert report == {
+        "mailbox": str(mailbox.path),
+        "entry": "'cur/5\\x1b[31m\\n'",
+        "reason": "skipped: its name holds control characters",
+    }
+
+
+async def test_later_mail_is_not_seen(mailbox: Mailbox) -> None:
+    """Messages keep their numbers for the session; mail that is delivered meanwhile comes in the next one."""
+    mailbox.put("new/2.b", b"two\n")
+    drop = await mailbox.open()
+    mailbox.put("new/1.a", b"one\n")
+    assert [message.name for message in drop.messages] == ["2.b"]
+    assert await sent(drop, 0) == b"two\r\n.\r\n"
+    assert await drop.commit([0]) == 0
+    drop.release()
+    assert mailbox.left() == ["new/1.a"]
+
+
+async def test_a_marked_message_is_still_served(mailbox: Mailbox) -> None:
+    """Another program may mark and move mail during the session: it is read and removed all the same."""
+    file = mailbox.put("new/1.a", b"one\n")
+    drop = await mailbox.open()
+    file = file.rename(mailbox.path / "cur" / "1.a:2,S")
+    assert await sent(drop, 0) == b"one\r\n.\r\n"
+    file.rename(mailbox.path / "cur" / "1.a:2,RS")
+    assert await drop.commit([0]) == 0
+    drop.release()
+    assert mailbox.left() == []
+
+
+async def test_a_vanished_message_is_gone(mailbox: Mailbox) -> None:
+    """A message that another program removed fails alone, is reported once, and counts as removed at the end."""
+    mailbox.put("new/1.a")
+    mailbox.put("new/2.b", b"two\n")
+    drop = await mailbox.open()
+    (mailbox.path / "new" / "1.a").unlink()
+    for _ in range(2):
+        with pytest.raises(MailGone):
+            await drop.read(0)
+    assert [report["reason"] for report in mailbox.reports] == ["cannot be sent: vanished since the session began"]
+    assert await sent(drop, 1) == b"two\r\n.\r\n"
+    assert await drop.commit([0]) == 0
+    drop.release()
+    assert mailbox.left() == ["new/2.b"]
+
+
+async def test_a_message_that_cannot_be_removed_is_counted(mailbox: Mailbox) -> None:
+    """What could not be removed is counted and reported; the others are removed."""
+    file = mailbox.put("new/1.a")
+    mailbox.put("new/2.b")
+    drop = await mailbox.open()
+    file.unlink()
+    file.mkdir()
+    assert await drop.commit([0, 1]) == 1
+    drop.release()
+    assert mailbox.left() == ["new/1.a"]
+    assert [report["entry"] for report in mailbox.reports] == ["'1.a'"]
+
+
+async def test_a_size_that_lies_is_put_right(mailbox: Mailbox) -> None:
+    """A wrong size in a file's name is found when the message is read, reported, and right in later sessions."""
+    mailbox.put("cur/1.a,S=4,W=99:2,S", b"a\nb\n")
+    opener = mailbox.opener()
+    drop = await opener.open("alice")
+    assert drop.messages[0].size == 99
+    assert await sent(drop, 0, 5) == b"a\r\nb\r\n.\r\n"
+    assert mailbox.reports == []
+    assert await sent(drop, 0) == b"a\r\nb\r\n.\r\n"
+    assert drop.messages[0].size == 99
+    drop.release()
+    [report] = mailbox.reports
+    assert report["reason"] == "listed with 99 octets on the wire, but it has 6"
+    drop = await opener.open("alice")
+    assert (drop.messages[0].size, drop.messages.octets) == (6, 6)
+    drop.release()
+
+
+async def test_one_session_at_a_time(mailbox: Mailbox) -> None:
+    """A mailbox in use is refused, from any opener, until it is given back; other mailboxes are not concerned."""
+    (mailbox.directory / "bob").mkdir()
+    for folder in ("new", "cur"):
+        (mailbox.directory / "bob" / folder).mkdir()
+    drop = await mailbox.open()
+    with pytest.raises(MailboxInUse):
+        await mailbox.open()
+    (await mailbox.opener().open("bob")).release()
+    drop.release()
+    drop.release()
+    await assert_free(mailbox)
+
+
+@pytest.mark.parametrize("missing", ["alice", "alice/new", "alice/cur"])
+async def test_a_mailbox_that_is_not_whole_is_trouble(mailbox: Mailbox, missing: str) -> None:
+    """Without its directories a mailbox cannot be opened; once it is mended, it can: nothing was left locked."""
+    path = mailbox.directory / missing
+    path.rename(mailbox.directory / "away")
+    with pytest.raises(MailboxTrouble, match="cannot be opened as a Maildir"):
+        await mailbox.open()
+    (mailbox.directory / "away").rename(path)
+    await assert_free(mailbox)
+
+
+async def test_a_missing_mailbox_is_made_on_request(mailbox: Mailbox) -> None:
+    """With `create`, a user without mail finds an empty mailbox."""
+    drop = await mailbox.opener(create=True).open("carol")
+    assert list(drop.messages) == []
+    assert await drop.commit([]) == 0
+    drop.release()
+    assert (mailbox.directory / "carol" / "tmp").is_dir()
+
+
+async def test_a_name_that_is_no_directory_name_is_trouble(mailbox: Mailbox) -> None:
+    """A user whose name reaches elsewhere has no mailbox, and the text does not repeat the name."""
+    for user in ("../alice", ".", "al\0ice", "alice/cur", ""):
+        with pytest.raises(MailboxTrouble, match=r"^this user name cannot be part of a path"):
+            await mailbox.opener().open(user)
+
+
+def test_a_template_for_all_users_must_be_meant(tmp_path: Path) -> None:
+    """A template without the placeholder is refused when the opener is made, not when a user comes."""
+    with pytest.raises(ValueError, match="share one mailbox"):
+        MaildirOpener(str(tmp_path))
+
+
+async def test_a_single_users_maildir(mailbox: Mailbox) -> None:
+    """With `single`, a template is the path of the one mailbox."""
+    opener = MaildirOpener(str(mailbox.path), single=True, in_thread=maybeDeferred)
+    (await opener.open("whoever")).release()
+
+
+@pytest.mark.parametrize("index", [-1, 1, 2**70])
+async def test_an_index_that_is_none_is_refused(mailbox: Mailbox, index: int) -> None:
+    """No number outside the session's reaches a message, and a commit that holds one removes nothing."""
+    mailbox.put("new/1.a")
+    drop = await mailbox.open()
+    with pytest.raises(IndexError, match="the session has 1"):
+        drop.read(index)
+    with pytest.raises(IndexError):
+        drop.commit([0, index])
+    drop.release()
+    assert mailbox.left() == ["new/1.a"]
+
+
+async def test_nothing_is_done_after_release(mailbox: Mailbox) -> None:
+    """Without the lock nothing is read and nothing is removed."""
+    mailbox.put("new/1.a")
+    drop = await mailbox.open()
+    drop.release()
+    with pytest.raises(MailboxTrouble, match="given back"):
+        await drop.read(0)
+    with pytest.raises(MailboxTrouble, match="given back"):
+        await drop.commit([0])
+    assert mailbox.left() == ["new/1.a"]
+
+
+async def test_release_without_commit_removes_nothing(mailbox: Mailbox) -> None:
+    """A session that ends without commit leaves the mailbox as it was, bytes and names."""
+    mailbox.put("new/1.a")
+    mailbox.put("cur/2.b:2,S")
+    drop = await mailbox.open()
+    await sent(drop, 0)
+    drop.release()
+    assert mailbox.left() == ["cur/2.b:2,S", "new/1.a"]
+
+
+async def test_the_mailbox_is_held_until_the_commit_is_over(mailbox: Mailbox) -> None:
+    """A release during a commit waits for its end, so that no other session sees half of it."""
+    mailbox.put("new/1.a")
+    turns = Turns()
+    opening = mailbox.open(turns)
+    turns.run()
+    drop = await opening
+    failures: list[object] = []
+    commit = drop.commit([0])
+    commit.addErrback(lambda failure: failures.append(failure.type))
+    drop.release()
+    commit.cancel()
+    assert failures == [CancelledError]
+    with pytest.raises(MailboxInUse):
+        await mailbox.open()
+    turns.run()
+    assert mailbox.left() == []
+    await assert_free(mailbox)
+
+
+async def test_a_commit_that_fails_gives_the_mailbox_back(mailbox: Mailbox) -> None:
+    """When removing is impossible, the failure is told and the mailbox can still be released."""
+    mailbox.put("new/1.a")
+    drop = await mailbox.open()
+    (mailbox.path / "cur").rename(mailbox.path / "away")
+    with pytest.raises(MailboxTrouble):
+        await drop.commit([0])
+    drop.release()
+    (mailbox.path / "away").rename(mailbox.path / "cur")
+    assert mailbox.left() == ["new/1.a"]
+    await assert_free(mailbox)
+
+
+async def test_a_cancelled_opening_gives_the_mailbox_back(mailbox: Mailbox) -> None:
+    """Who goes away while the mailbox is opened leaves no lock behind."""
+    turns = Turns()
+    failures: list[object] = []
+    opening = mailbox.open(turns)
+    opening.addErrback(lambda failure: failures.append(failure.type))
+    opening.cancel()
+    assert failures == [CancelledError]
+    turns.run()
+    await assert_free(mailbox)
+
+
+async def test_a_long_opening_that_is_cancelled_gives_the_mailbox_back(
+    mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same while the mailbox is looked through."""
+    monkeypatch.setattr("netguard.pop3.slices.TURN", 0.0)
+    for number in range(100):
+        mailbox.put(f"new/{number}")
+    turns = Turns()
+    opening = mailbox.open(turns).addErrback(lambda failure: failure.trap(CancelledError))
+    turns.run()
+    with pytest.raises(MailboxInUse):
+        await mailbox.open()
+    opening.cancel()
+    turns.run()
+    assert turns.waiting == []
+    await assert_free(mailbox)
+
+
+def open_files() -> set[str]:
+    """What this process has open."""
+    links = set()
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names, and some are gone at once
+        try:
+            links.add(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115 - the same
+        except FileNotFoundError:
+            continue
+    return links
+
+
+async def test_a_cancelled_read_leaves_no_file_open(mailbox: Mailbox) -> None:
+    """Who goes away while a message is opened leaves no descriptor behind."""
+    file = mailbox.put("new/1.a", b"x" * 200_000)
+    turns = Turns()
+    opening = mailbox.open(turns)
+    while not opening.called:
+        turns.run()
+    drop = await opening
+    reading = drop.read(0).addErrback(lambda failure: failure.trap(CancelledError))
+    reading.cancel()
+    turns.run()
+    assert str(file) not in open_files()
+    reading = drop.read(0)
+    turns.run()
+    assert str(file) in open_files()
+    (await reading).close()
+    assert str(file) not in open_files()
+    drop.release()
+
+
+async def test_a_read_that_fails_is_trouble(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that cannot be read is trouble, not a missing message."""
+    mailbox.put("new/1.a,W=3", b"a\n")
+    drop = await mailbox.open()
+
+    def failing(_fd: int, _length: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "read", failing)
+    with pytest.raises(MailboxTrouble, match="Input/output error"):
+        await drop.read(0)
+    monkeypatch.undo()
+    drop.release()
+
+
+async def test_few_threads_look_through_mailboxes_at_once(mailbox: Mailbox) -> None:
+    """However many users come at once, only so many turns run together; all are served."""
+    turns = Turns()
+    users = [f"user{number}" for number in range(5)]
+    opener = mailbox.opener(turns, create=True, at_once=2)
+    opening = gatherResults([opener.open(user) for user in users])
+    most = 0
+    while turns.waiting:
+        most = max(most, len(turns.waiting))
+        turns.run()
+    assert most == 2
+    for drop in await opening:
+        drop.release()
+
+
+KILLED = """
+import os, signal, sys
+from twisted.internet.defer import Deferred, maybeDeferred
+from netguard.pop3.maildrop import MaildirOpener
+
+directory, call, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+real = getattr(os, call)
+
+def mortal(*args, **kwargs):
+    global calls
+    if calls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    calls -= 1
+    return real(*args, **kwargs)
+
+async def session():
+    drop = await MaildirOpener(directory + "/{user}", in_thread=maybeDeferred).open("alice")
+    setattr(os, call, mortal)
+    await drop.commit([0, 2, 3, 5])
+
+Deferred.fromCoroutine(session())
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "calls", "removed"),
+    [
+        ("unlink", 0, 0),
+        ("unlink", 1, 1),
+        ("unlink", 2, 2),
+        ("unlink", 3, 3),
+        ("fsync", 0, 4),
+        ("fsync", 1, 4),
+        ("close", 0, 4),
+    ],
+)
+async def test_a_crash_in_the_middle_of_a_commit_loses_nothing_else(
+    mailbox: Mailbox, call: str, calls: int, removed: int
+) -> None:
+    """Killed at any step of UPDATE, the server has removed some of the marked messages, and the mailbox opens."""
+    names = [f"{number}.x" for number in range(6)]
+    for number, name in enumerate(names):
+        mailbox.put(f"{('new', 'cur')[number % 2]}/{name}", f"{name}\n".encode())
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(mailbox.directory), call, str(calls)], timeout=30, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    drop = await mailbox.open()
+    gone = [names[index] for index in (0, 2, 3, 5)][:removed]
+    assert [message.name for message in drop.messages] == [name for name in names if name not in gone]
+    for index, message in enumerate(drop.messages):
+        assert await sent(drop, index) == f"{message.name}\r\n.\r\n".encode()
+    drop.release()
+
+
+async def test_the_log_is_the_default_for_reports(mailbox: Mailbox, logged: Any) -> None:
+    """Without a hook, what is wrong in a mailbox is logged."""
+    mailbox.put("cur/.hidden")
+    drop = await MaildirOpener(f"{mailbox.directory}/{{user}}").open("alice")
+    drop.release()
+    [event] = logged.named("malformed")
+    assert event["entry"] == "'cur/.hidden'"
