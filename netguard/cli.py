@@ -5,6 +5,7 @@ Status 0 means done; 1 means refused, with one line on standard error that says 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # it was closed before we began
         sys.stderr.write("netguard: standard output is closed\n")
         return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the locale cannot write is no traceback
     try:
         return _run(arguments)
     except KeyboardInterrupt:

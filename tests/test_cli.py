@@ -106,6 +106,15 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"{command.NAME:10}{command.SUMMARY}" in out
 
 
+def test_a_name_that_the_locale_cannot_write_is_escaped(tmp_path: Path) -> None:
+    """A terminal that knows only ASCII gets the name in escapes, not a traceback."""
+    file = str(tmp_path / "accounts")
+    assert status("users", "-a", file, "add", "jürgen", "--with", "apop", "--generate") == 0
+    done = netguard("users", "-a", file, "list", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"j\\xfcrgen" in done.stdout
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_under_the_output_is_one_line(tmp_path: Path, unbuffered: str) -> None:
     """Results that cannot be written, at once or at the end, are status 1, said once."""

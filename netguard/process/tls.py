@@ -15,6 +15,7 @@ The rules of this file:
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -195,7 +196,7 @@ def _judge_key(path: Path, mode: int) -> None:
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
         raise TLSTrouble(
             f"--tls {path}: its private key is open to others (mode {stat.S_IMODE(mode):04o}, at most 0640);"
-            f" run: chmod 600 {path}"
+            f" run: chmod 600 {shlex.quote(str(path))}"
         )
 
 

@@ -223,6 +223,21 @@ async def test_what_came_before_is_refused(serve: Serve, pem: Path, trusted: byt
         await serve(server_tls(pem), Client(trusted, highest=highest))
 
 
+@pytest.mark.parametrize(
+    "before", [b"", b"A comment.\n", b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"]
+)
+def test_the_parts_of_a_file_may_stand_in_any_order(authority: trustme.CA, pem: Path, before: bytes) -> None:
+    """Certificates before the key, a comment, and the parameters that `openssl ecparam` writes do no harm."""
+    leaf = authority.issue_cert(HOST)
+    certificates = b"".join(part.bytes() for part in leaf.cert_chain_pems)
+    for order in (
+        (certificates, before, leaf.private_key_pem.bytes()),
+        (before, leaf.private_key_pem.bytes(), certificates),
+    ):
+        pem.write_bytes(b"".join(order))
+        assert isinstance(server_tls(pem), ServerTLS)
+
+
 async def test_the_whole_chain_is_shown(serve: Serve, authority: trustme.CA, trusted: bytes, tmp_path: Path) -> None:
     """A client that trusts only the root can verify through an intermediate authority."""
     leaf = authority.create_child_ca().issue_cert(HOST)
