@@ -22,6 +22,8 @@ from netguard import units
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_LONGEST_NAME = 60
+
 
 class OptionError(ValueError):
     """An option that cannot be honoured. Its text is one line for the person who wrote the option."""
@@ -33,14 +35,15 @@ class UnknownOption(OptionError):
     Args:
         name: the option as it was written.
         known: the options that exist here; the nearest is offered as "did you mean".
+        what: the word for it, where it is another kind of name.
     """
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
+    def __init__(self, name: str, known: Iterable[str], what: str = "option") -> None:
         self.name = name
-        near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+        near = get_close_matches(name[:_LONGEST_NAME], list(known), n=1, cutoff=0.6)
         self.suggestion: str | None = near[0] if near else None
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
-        super().__init__(f"unknown option {name!r}{hint}")
+        super().__init__(f"unknown {what} {name[:_LONGEST_NAME]!r}{hint}")
 
 
 class ContradictoryOptions(OptionError):
@@ -61,6 +64,8 @@ class Reason(ConnectionAborted):
     unit: ClassVar[units.Unit] = units.count
 
     def __init__(self, limit: object = None, observed: object = None) -> None:
+        if isinstance(observed, float):
+            observed = round(observed, 3)  # nobody needs microseconds in a log, and the clock is coarser than this
         super().__init__(limit, observed)
         self.limit = limit
         self.observed = observed

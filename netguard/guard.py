@@ -152,7 +152,8 @@ def frozen(cls: _Class) -> _Class:
     return attrs.frozen(cls)
 
 
-@attrs.frozen
+# Not attrs' own decorator: type checkers would derive an __init__ from the fields, and refuse IdleTimeout("30s").
+@frozen
 class Guard:
     """One concern and its options.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -68,18 +67,20 @@ class Policy:
     """A set of guards, to be put around factories.
 
     Args:
-        guards: the guards; their order does not matter, a connection meets them in the catalogue's. Two of one kind
-            become one when they do not contradict each other.
+        guards: the guards; their order does not matter, a connection meets them in the catalogue's, and after them
+            those that are not in it. Two of one kind become one when they do not contradict each other.
 
     Raises:
-        ContradictoryOptions: two guards of one kind give one option two values.
+        ContradictoryOptions: two guards of one kind give one option two values, or only one of them observes.
     """
 
     guards: tuple[Guard, ...]
 
     def __init__(self, *guards: Guard) -> None:
-        ranked = sorted(guards, key=lambda each: (_rank(each), type(each).__name__))
-        merged = [_merge(list(alike)) for _, alike in groupby(ranked, key=type)]
+        kinds: dict[type[Guard], list[Guard]] = {}
+        for each in guards:
+            kinds.setdefault(type(each), []).append(each)
+        merged = [_merge(*kinds[kind]) for kind in sorted(kinds, key=_rank)]
         self.__attrs_init__(tuple(merged))
 
     @classmethod
@@ -87,8 +88,8 @@ class Policy:
         """The policy that options describe.
 
         Args:
-            given: values, as text or as they are, by flag; ``off`` or None switches an option off. ``observe`` names
-                guards (or ``all``), as a list or with commas.
+            given: values, as text or as they are, by flag; ``off``, None or False switches an option off.
+                ``observe`` names guards, as a list or with commas; ``all`` or True stands for every one.
             surface: whose defaults hold for the options that are not given; None for no defaults.
 
         Raises:
@@ -107,13 +108,20 @@ class Policy:
         return cls(*_observing(guards, observe))
 
     def options(self) -> dict[str, str]:
-        """The options, as text by flag, from which an equal policy can be made."""
+        """The options, as text by flag, from which an equal policy can be made (guards of the catalogue provided).
+
+        Raises:
+            ContradictoryOptions: two guards share an option and were given, in Python, two values for it.
+        """
         written: dict[str, str] = {}
         for guard in self.guards:
             for one in options_of(type(guard)):
                 value = getattr(guard, one.field)
                 if value is not None:
-                    written[one.flag] = one.unit.text(value)
+                    text = one.unit.text(value)
+                    if written.setdefault(one.flag, text) != text:
+                        message = f"option {one.flag} is {written[one.flag]} and also {text}"
+                        raise ContradictoryOptions(message)
         observed = [type(each).__name__ for each in self.guards if each.observe]
         return {**written, OBSERVE: ",".join(observed)} if observed else written
 
@@ -131,7 +139,7 @@ class Policy:
 
         Args:
             factory: the application's factory.
-            reactor: the clock (``IReactorTime``); the global reactor unless given.
+            reactor: the clock (``IReactorTime``); unless given, that of the guarded factory inside, or the global one.
             tick: seconds between two sweeps: a deadline fires within one tick after its moment.
             beside: what an earlier ``wrap`` of this policy returned; limits then count both together.
 
@@ -141,27 +149,37 @@ class Policy:
         policy, inner = self, factory
         if isinstance(factory, GuardedFactory):
             policy, inner = Policy(*self.guards, *factory.guards), factory.wrapped
+            reactor = reactor or factory._reactor  # noqa: SLF001 - its property would choose the global one already now
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
         return GuardedFactory(inner, policy.guards, observed=observed, reactor=reactor, tick=tick, beside=beside)
 
 
-def _rank(guard: Guard) -> int:
-    return CATALOGUE.index(type(guard)) if type(guard) in CATALOGUE else len(CATALOGUE)
+def _rank(kind: type[Guard]) -> tuple[int, str]:
+    return (
+        CATALOGUE.index(kind) if kind in CATALOGUE else len(CATALOGUE),
+        f"{kind.__name__} {kind.__module__} {kind.__qualname__}",
+    )
 
 
-def _merge(alike: list[Guard]) -> Guard:
-    first, *others = alike
+def _merge(first: Guard, *others: Guard) -> Guard:
     for other in others:
         changes = {}
-        for one in attrs.fields(type(first)):
+        for one in attrs.fields(cast("Any", type(first))):
             mine, theirs = getattr(first, one.name), getattr(other, one.name)
-            if mine != theirs and theirs not in (None, one.default):
-                if mine not in (None, one.default):
-                    message = f"{type(first).__name__}: {one.name} is {mine!r} and also {theirs!r}"
-                    raise ContradictoryOptions(message)
+            # A default yields; but a guard that acts does not yield to one that only observes.
+            yielding = () if one.name == OBSERVE else (None, one.default)
+            if mine != theirs and mine not in yielding and theirs not in yielding:
+                raise ContradictoryOptions(_contradiction(type(first), one.name, mine, theirs))
+            if mine in yielding:
                 changes[one.name] = theirs
-        first = attrs.evolve(first, **changes)
+        first = attrs.evolve(cast("Any", first), **changes)
     return first
+
+
+def _contradiction(guard: type[Guard], field: str, *values: object) -> str:
+    one = next((each for each in options_of(guard) if each.field == field), None)
+    name, unit = (field, str) if one is None else (one.flag, one.unit.text)
+    return f"option {name} is {' and also '.join(map(unit, values))} ({guard.__name__})"
 
 
 def _make(guard: type[Guard], on: Mapping[str, Any]) -> Guard | None:
@@ -178,20 +196,28 @@ def _refuse_idle_qualifiers(on: Mapping[str, Any], guards: Iterable[Guard], give
             raise OptionError(message)
 
 
-def _observing(guards: list[Guard], observe: object) -> list[Guard]:
+def _observing(guards: list[Guard], observe: Any) -> list[Guard]:
     if is_off(observe):
         return guards
-    parts = observe.split(",") if isinstance(observe, str) else list(observe)  # type: ignore[call-overload]
+    parts = observe if isinstance(observe, list | tuple | set | frozenset) else ["all" if observe is True else observe]
     names = {part.strip() for each in parts for part in str(each).split(",") if part.strip()}
-    known = {type(each).__name__.lower(): type(each) for each in guards}
-    for name in names - {"all"}:
-        if name.lower() not in known:
-            raise UnknownOption(f"{OBSERVE}={name}", [f"{OBSERVE}={each.__name__}" for each in known.values()])
+    if any(name.lower() == "all" for name in names):
+        names = {type(each).__name__ for each in guards}
+    here = {type(each).__name__.lower() for each in guards}
+    for name in sorted(names):
+        _refuse_unknown_guard(name, here)
     chosen = {name.lower() for name in names}
-    return [
-        attrs.evolve(each, observe=True) if "all" in chosen or type(each).__name__.lower() in chosen else each
-        for each in guards
-    ]
+    return [attrs.evolve(cast("Any", each), observe=type(each).__name__.lower() in chosen) for each in guards]
+
+
+def _refuse_unknown_guard(name: str, here: Container[str]) -> None:
+    if name.lower() in here:
+        return
+    every = {each.__name__.lower(): each.__name__ for each in CATALOGUE}
+    if name.lower() in every:
+        message = f"option {OBSERVE}: {every[name.lower()]} has nothing to observe, none of its options is on"
+        raise OptionError(message)
+    raise UnknownOption(f"{OBSERVE}={name}", [f"{OBSERVE}={each}" for each in every.values()])
 
 
 Guard.policy = Policy

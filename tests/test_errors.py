@@ -1,0 +1,105 @@
+"""What is promised of reasons and errors: each says, by itself, what happened and what would have to change."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.error import ConnectionAborted
+
+from netguard import errors
+from netguard.errors import ContradictoryOptions, OptionError, Reason, UnknownOption
+from netguard.options import options_of
+from netguard.policy import CATALOGUE
+from netguard.units import Frequency
+
+REASONS = [
+    each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Reason) and each is not Reason
+]
+WITH_GUARD = [each for each in REASONS if each.guard]
+OPTIONS = {one.flag: (guard, one) for guard in CATALOGUE for one in options_of(guard)}
+
+
+@pytest.mark.parametrize("kind", REASONS)
+def test_every_reason_is_what_twisted_applications_know(kind: type[Reason]) -> None:
+    """Code that knows nothing of netguard treats it as an aborted connection."""
+    assert issubclass(kind, ConnectionAborted)
+    assert kind.summary != Reason.summary
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", WITH_GUARD)
+def test_a_reason_names_a_guard_and_an_option_that_exist(kind: type[Reason]) -> None:
+    """And its numbers are in the unit of that option."""
+    guard, one = OPTIONS[kind.option]
+    assert kind.guard == guard.__name__
+    assert kind.unit is one.unit
+
+
+def test_every_guard_and_every_deciding_option_has_a_reason_of_its_own() -> None:
+    """All but bandwidth, which cuts nobody."""
+    deciding = {one.flag for guard in CATALOGUE for one in options_of(guard) if not one.qualifies}
+    assert {kind.option for kind in WITH_GUARD} == deciding - {"rate-in", "rate-out"}
+    assert len({kind.option for kind in WITH_GUARD}) == len(WITH_GUARD)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (errors.Idle(30.0, 30.2), "the peer fell silent, observed 30.2s, limit 30s, option idle"),
+        (
+            errors.TooMuchReceived(1024, 1025),
+            "the peer sent too much, observed 1025B, limit 1KiB, option max-in",
+        ),
+        (
+            errors.ReceivingTooSlow(500, 1.0),
+            "the peer sends too slowly, observed 1B/s, limit 500B/s, option min-rate-in",
+        ),
+        (
+            errors.TooManyFromPeer(20, 21),
+            "too many connections are open from this peer, observed 21, limit 20, option max-per-peer",
+        ),
+        (
+            errors.ConnectingTooFast(Frequency(600, 60), Frequency(601, 60)),
+            "connections come too fast, observed 601/min, limit 600/min, option connect-rate",
+        ),
+        (errors.Idle(limit=30.0), "the peer fell silent, limit 30s, option idle"),
+        (errors.Draining(), "the service is shutting down"),
+    ],
+)
+def test_a_reason_tells_what_happened_and_what_would_have_to_change(reason: Reason, text: str) -> None:
+    """Summary, what was observed, the limit, the option: one line."""
+    assert str(reason) == text
+
+
+def test_a_reason_carries_its_numbers() -> None:
+    """A log line can be built from the exception alone; what was observed is as exact as a clock of milliseconds."""
+    reason = errors.Idle(30.0, 30.12345678)
+    assert (reason.limit, reason.observed) == (30.0, 30.123)
+    assert reason.args == (30.0, 30.123)
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_known_one() -> None:
+    """A typo finds its word."""
+    error = UnknownOption("max-per-per", ["idle", "max-per-peer", "max-in"])
+    assert str(error) == "unknown option 'max-per-per'; did you mean 'max-per-peer'?"
+    assert (error.name, error.suggestion) == ("max-per-per", "max-per-peer")
+
+
+def test_an_unknown_option_that_is_near_nothing_gets_no_advice() -> None:
+    """Better none than a wrong one."""
+    error = UnknownOption("zzz", ["idle"])
+    assert str(error) == "unknown option 'zzz'"
+    assert error.suggestion is None
+
+
+def test_an_unknown_option_is_told_in_one_bounded_line() -> None:
+    """Whatever was written there."""
+    text = str(UnknownOption("a\n\x1b" * 10_000, ["idle"]))
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+@pytest.mark.parametrize("kind", [UnknownOption, ContradictoryOptions])
+def test_every_wrong_option_is_one_kind_of_error(kind: type[Exception]) -> None:
+    """One except clause is enough, and ValueError is what callers of constructors expect."""
+    assert issubclass(kind, OptionError)
+    assert issubclass(OptionError, ValueError)
