@@ -10,17 +10,20 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from attrs import define, field, frozen
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import provider
 
+from netguard.peer import unmapped
+
 if TYPE_CHECKING:
     from constantly import NamedConstant  # type: ignore[import-untyped]  # as Twisted's own modules do
 
 LONGEST = 256
-"""No value in a log line is longer than this many characters."""
+"""So many characters of a value are kept in a log line (each may become an escape of up to ten)."""
 
 _log = Logger(namespace="netguard")
 
@@ -35,6 +38,8 @@ class Kind:
 
 VOCABULARY: Mapping[str, Kind] = {
     "listening": Kind(LogLevel.info, "A port accepts connections; one event for each, with its real address."),
+    "guarding": Kind(LogLevel.info, "A listening service of another plugin was put under guards."),
+    "unguarded": Kind(LogLevel.warn, "A service of another plugin that is not guarded; `reason` says why."),
     "accepted": Kind(LogLevel.debug, "A connection came and passed the guards that decide at once."),
     "refused": Kind(LogLevel.warn, "A connection was not let in; `count` says for how many this line stands."),
     "opened": Kind(LogLevel.debug, "The application has the connection."),
@@ -69,10 +74,10 @@ def printable(value: object, longest: int = LONGEST) -> str:
         value: bytes or anything that has a text.
         longest: characters to keep; what is left out is counted at the end.
     """
-    text = value.decode("latin-1") if isinstance(value, bytes | bytearray) else str(value)
-    kept = text[:longest]
+    foreign = isinstance(value, bytes | bytearray)
+    text = value if isinstance(value, bytes | bytearray) else str(value)
+    kept = text[:longest] if isinstance(text, str) else text[:longest].decode("latin-1")
     if not kept.isprintable() or "\\" in kept or not kept.isascii():
-        foreign = isinstance(value, bytes | bytearray)
         kept = "".join(
             "\\\\" if each == "\\" else _code(each) if not each.isprintable() or (foreign and each > "~") else each
             for each in kept
@@ -81,7 +86,9 @@ def printable(value: object, longest: int = LONGEST) -> str:
 
 
 def _plain(value: object) -> object:
-    return value if isinstance(value, int | float | bool) or value is None else printable(value)
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # JSON has no number for it
+    return value if isinstance(value, int | float) or value is None else printable(value)
 
 
 @frozen
@@ -109,7 +116,7 @@ def _short(key: str) -> str:
 
 
 def _quoted(value: object) -> str:
-    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(_plain(value))
+    text = f"{value:.3f}".removesuffix(".000") if isinstance(value, float) else str(_plain(value))
     return '"' + text.replace('"', "'") + '"' if " " in text or not text or '"' in text else text
 
 
@@ -140,7 +147,7 @@ class Sampler:
     """Lets some events of a flood through and counts the others, so that the log stays bounded and truthful.
 
     Args:
-        seconds: a monotonic clock.
+        seconds: the clock; it may be set, forwards or backwards.
         most: how many of one kind are let through in a second.
     """
 
@@ -159,7 +166,7 @@ class Sampler:
         """
         now = self.seconds()
         began, shown = self._windows.get(kind, (now, 0))
-        if now - began >= 1.0:
+        if _over(began, now):
             began, shown = now, 0
         self._windows[kind] = (began, shown + 1)
         held, _ = self._held.pop(kind, (0, {}))
@@ -178,7 +185,7 @@ class Sampler:
         if not self._held:
             return
         now = self.seconds()
-        for kind in [each for each in self._held if now - self._windows[each][0] >= 1.0]:
+        for kind in [each for each in self._held if _over(self._windows[each][0], now)]:
             self._tell(kind)
 
     def finish(self) -> None:
@@ -188,8 +195,14 @@ class Sampler:
 
     def _tell(self, kind: str) -> None:
         held, fields = self._held.pop(kind)
-        about = {key: value for key, value in fields.items() if not key.startswith("client.") and key != "event"}
+        # The line stands for many: whose last one it was would mislead.
+        about = {key: value for key, value in fields.items() if not key.startswith(("client.", "session", "event"))}
         emit(str(fields["event"]), {**about, "count": held})
+
+
+def _over(began: float, now: float) -> bool:
+    """Whether a second is over; also when the clock was set back, so that nothing stays untold until it catches up."""
+    return not 0 <= now - began < 1
 
 
 def _stamp(event: LogEvent) -> str:
@@ -207,7 +220,7 @@ def as_json(event: LogEvent) -> str:
     row: dict[str, object] = {"time": _stamp(event), "level": _level(event)}
     if isinstance(ours, Event):
         row |= {"event": ours.name, "message": str(ours)}
-        row |= {key: _plain(value) for key, value in ours.fields.items()}
+        row = {**row, **{key: _plain(value) for key, value in ours.fields.items()}, **row}
     else:
         row |= {"event": "log", "message": printable(formatEvent(event), 2000)}
         row |= {"namespace": printable(event.get("log_namespace", "-"))}
@@ -238,7 +251,11 @@ def line_observer(out: TextIO, write: Callable[[LogEvent], str], *, verbose: boo
     def observe(event: LogEvent) -> None:
         if not verbose and event.get("log_level") is LogLevel.debug:
             return
-        out.write(write(event) + "\n")
+        line = write(event) + "\n"
+        try:
+            out.write(line)
+        except UnicodeEncodeError:  # the locale's encoding has not got a character; the event must not be lost
+            out.write(line.encode("ascii", "backslashreplace").decode("ascii"))
         out.flush()
 
     return cast("ILogObserver", observe)
@@ -248,8 +265,8 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {"text": as_text, "json": as_
 
 
 def describe(address: Any) -> dict[str, object]:
-    """The fields that name a peer, by OpenTelemetry's names."""
+    """The fields that name a peer, by OpenTelemetry's names; an IPv4-mapped IPv6 address is an IPv4 address."""
     host = getattr(address, "host", None)
     if host is None:
         return {"client.address": "unix" if address is not None else "-"}
-    return {"client.address": host, "client.port": address.port}
+    return {"client.address": unmapped(host), "client.port": address.port}
