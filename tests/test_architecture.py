@@ -70,8 +70,11 @@ ARROWS: dict[str, set[str]] = {
     "pop3": {"wire", "accounts", "events", "connection", "errors", "units"},
     "process": {"factory", "events", "errors", "units"},
     # ways in
-    "endpoints": {"policy", "factory", "options", "errors", "events", "units"},
-    "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "endpoints"},
+    "endpoint_strings": _LOW,
+    "guarded_endpoints": {"policy", "factory", "wrapper", "events"},
+    "endpoints": {"endpoint_strings", "guarded_endpoints", "policy", "errors"},
+    "config": {"policy", "options", "errors"},
+    "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "config", "endpoint_strings", "guarded_endpoints", "endpoints"},
     "commands": {"policy", "accounts", "options", "units", "errors", "process"},
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from twisted.application.service import ServiceMaker
 
+from netguard.endpoints import GuardClientParser, GuardServerParser
+
 netguard_pop = ServiceMaker(
     "netguard-pop",
     "netguard.plugins.pop",
@@ -16,3 +18,5 @@ netguard_wrap = ServiceMaker(
     "Guard every listening service of another twistd plugin.",
     "netguard-wrap",
 )
+guard_server_endpoints = GuardServerParser()
+guard_client_endpoints = GuardClientParser()

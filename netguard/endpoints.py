@@ -1,0 +1,233 @@
+"""The ``guard:`` endpoint strings, for servers and for clients.
+
+``guard:tcp:8080:idle=30s`` is the endpoint ``tcp:8080`` with an idle limit. Twisted hands its parsers a list of words
+and one flat dictionary of keywords, so where a guard's keyword stands does not matter; which keywords are guards' is
+decided by their names, and no option is ever named like a keyword of Twisted's parsers. A port may be a service name.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpoint,
+    IStreamServerEndpointStringParser,
+)
+from twisted.plugin import IPlugin, getPlugins
+from twisted.protocols.haproxy import proxyEndpoint
+from zope.interface import Interface, implementer
+
+from netguard.endpoint_strings import CLIENTS, PROXIED, SERVERS, Description, Kind
+from netguard.errors import OptionError, UnknownOption
+from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpoint
+from netguard.policy import OBSERVE, Policy, flags
+
+PREFIX = "guard"
+_SURFACE = "guard"
+_EXAMPLE = "guard:tcp:8080:idle=30s"
+
+_parsing: ContextVar[bool] = ContextVar("guard_parsing", default=False)
+
+
+@frozen
+class _Side:
+    """What servers and clients differ in."""
+
+    kinds: Mapping[str, Kind]
+    build: Callable[[Any, str], Any]
+    parsers: type[Interface]
+
+
+_SERVER = _Side(SERVERS, serverFromString, IStreamServerEndpointStringParser)
+_CLIENT = _Side(CLIENTS, clientFromString, IStreamClientEndpointStringParserWithReactor)
+
+
+def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
+    """Twisted's ``serverFromString``, with service names for ports and one clear line for a mistake.
+
+    Args:
+        reactor: the reactor that listens.
+        description: any server endpoint string but ``guard:``: whoever asks for one here guards it by itself.
+
+    Raises:
+        OptionError: it describes no endpoint.
+    """
+    endpoint: IStreamServerEndpoint = _inside(_SERVER, reactor, Description.parse(description))
+    return endpoint
+
+
+def client_endpoint(reactor: Any, description: str) -> IStreamClientEndpoint:
+    """Twisted's ``clientFromString``, with service names for ports and one clear line for a mistake.
+
+    Args:
+        reactor: the reactor that connects.
+        description: any client endpoint string but ``guard:``.
+
+    Raises:
+        OptionError: it describes no endpoint.
+    """
+    endpoint: IStreamClientEndpoint = _inside(_CLIENT, reactor, Description.parse(description))
+    return endpoint
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class GuardServerParser:
+    """``guard:`` in front of any server endpoint: the endpoint, under guards."""
+
+    prefix = PREFIX
+
+    def parseStreamServer(self, reactor: Any, *args: Any, **kwargs: Any) -> GuardedServerEndpoint:
+        """Make the endpoint.
+
+        Args:
+            reactor: the reactor that listens, and the guards' clock.
+            args: the words behind ``guard:``.
+            kwargs: the keywords, guards' and others'.
+
+        Raises:
+            OptionError: with one line for the person who wrote the string.
+        """
+        endpoint, policy = _parse(_SERVER, reactor, args, kwargs)
+        return GuardedServerEndpoint(endpoint, policy, reactor)
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class GuardClientParser:
+    """``guard:`` in front of any client endpoint: the endpoint, under guards."""
+
+    prefix = PREFIX
+
+    def parseStreamClient(self, reactor: Any, *args: Any, **kwargs: Any) -> GuardedClientEndpoint:
+        """Make the endpoint.
+
+        Args:
+            reactor: the reactor that connects, and the guards' clock.
+            args: the words behind ``guard:``.
+            kwargs: the keywords, guards' and others'.
+
+        Raises:
+            OptionError: with one line for the person who wrote the string.
+        """
+        endpoint, policy = _parse(_CLIENT, reactor, args, kwargs)
+        return GuardedClientEndpoint(endpoint, policy, reactor)
+
+
+def _parse(side: _Side, reactor: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, Policy]:
+    """The endpoint inside, and the guards around it."""
+    try:
+        given = Description.of(args, kwargs)
+        policy = _policy(given)
+        inner = Description(given.words, {key: text for key, text in given.keywords.items() if key not in _ours()})
+        return _inside(side, reactor, inner, _ours()), policy
+    except OptionError as why:
+        _end_in_one_line(why)
+        raise
+
+
+def _policy(given: Description) -> Policy:
+    if _parsing.get():
+        raise OptionError("guard: stands inside what is guarded already; give its options there instead")
+    options = {key: text for key, text in given.keywords.items() if key in _ours()}
+    try:
+        return Policy.from_options(options, _SURFACE)
+    except OptionError as why:
+        raise OptionError(f"endpoint guard:{given.shown}: {why}") from None
+
+
+def _ours() -> tuple[str, ...]:
+    return (*flags(), OBSERVE)
+
+
+def _inside(side: _Side, reactor: Any, inner: Description, guards: tuple[str, ...] = ()) -> Any:
+    """The endpoint inside; every way in which its description can be wrong is one line."""
+    if not inner.type:
+        raise OptionError(f"guard: names no endpoint to guard; write it as in {_EXAMPLE}")
+    numbered = inner.numbered(side.kinds)
+    _refuse_bare_options(inner, guards)
+    token = _parsing.set(True)
+    try:
+        return _build(side, reactor, numbered)
+    except OptionError:
+        raise
+    except Exception as why:  # a foreign parser may raise anything about what an operator wrote
+        raise _explained(side, inner, guards, why) from why
+    finally:
+        _parsing.reset(token)
+
+
+def _build(side: _Side, reactor: Any, description: Description) -> Any:
+    if side is _SERVER and description.type == PROXIED:
+        # Twisted's own parser loses the escapes of "=" on the way in.
+        return proxyEndpoint(_build(side, reactor, description.inner()))
+    return side.build(reactor, str(description))
+
+
+def _explained(side: _Side, inner: Description, guards: tuple[str, ...], why: Exception) -> OptionError:
+    """What is wrong with a description, in the words of who wrote it, as far as that can be known."""
+    shown = ("guard:" if guards else "") + inner.shown
+    while inner.type == PROXIED:
+        inner = inner.inner()
+    kind = side.kinds.get(inner.type)
+    if kind is None and inner.type not in (known := _prefixes(side)):
+        return OptionError(f"endpoint {shown}: {UnknownOption(inner.type, known, 'endpoint type')}")
+    expected = [*guards, *(kind.keywords if kind else ())]
+    for key in inner.keywords:
+        if key not in expected:
+            unknown = UnknownOption(key, expected)
+            if kind or unknown.suggestion:
+                return OptionError(f"endpoint {shown}: {unknown}")
+    if kind and isinstance(why, TypeError):
+        expects = ", ".join(kind.keywords)
+        return OptionError(f"endpoint {shown}: something is missing or too much; {inner.type} takes {expects}")
+    return OptionError(f"endpoint {shown}: {type(why).__name__}: {' '.join(str(why).split())}")
+
+
+def _refuse_bare_options(inner: Description, guards: tuple[str, ...]) -> None:
+    """``guard:tcp:8080:idle`` would listen on an interface called idle; the first word may well be a path."""
+    for word in inner.words[2:]:
+        if word in guards:
+            raise OptionError(f"endpoint guard:{inner.shown}: option {word} needs a value, as in {word}=...")
+
+
+def _prefixes(side: _Side) -> list[str]:
+    parsers: Iterable[Any] = getPlugins(side.parsers)
+    return [*side.kinds, *(str(each.prefix) for each in parsers)]
+
+
+class _OneLine:
+    """An ``excepthook`` that ends the program with one line when nobody caught what was wrong with an endpoint string.
+
+    Twisted's own plugins parse their endpoint strings where twistd catches nothing: a typo in a ``guard:`` string
+    would end in the traceback of a program that is not at fault. Everything else goes to the hook that was there.
+
+    Args:
+        before: the hook that was there.
+    """
+
+    def __init__(self, before: Callable[..., object]) -> None:
+        self.before = before
+        self.expected: OptionError | None = None
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Print one line, or do what was done before."""
+        if error is self.expected:
+            sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {error}\n")  # noqa: PTH119 - a name, not a file
+        else:
+            self.before(kind, error, trace)
+
+
+def _end_in_one_line(error: OptionError) -> None:
+    """Should nobody catch this very error, let the program end with its one line and status 1."""
+    hook = sys.excepthook
+    if not isinstance(hook, _OneLine):
+        hook = sys.excepthook = _OneLine(hook)
+    hook.expected = error

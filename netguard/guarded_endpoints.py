@@ -1,0 +1,203 @@
+"""Endpoints that guard what listens or connects through them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from attrs import define, field
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.error import ConnectingCancelledError, NoProtocol
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint, IStreamServerEndpoint
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from netguard import events
+from netguard.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
+
+    from netguard.factory import GuardedFactory
+    from netguard.policy import Policy
+
+
+def announce(port: IListeningPort) -> IListeningPort:
+    """Tell ``listening``, with the real address: the number that was found for port 0, or a UNIX socket's path.
+
+    Args:
+        port: what ``listen`` answered.
+
+    Returns:
+        The same port.
+    """
+    address: Any = port.getHost()
+    if isinstance(address, UNIXAddress):
+        events.emit("listening", {"server.address": os.fsdecode(address.name or b"")})
+    elif hasattr(address, "port"):
+        events.emit("listening", {"server.address": address.host, "server.port": address.port})
+    else:
+        events.emit("listening", {"server.address": str(address)})
+    return port
+
+
+@define
+class Together:
+    """One policy around several factories: its limits count all of them together.
+
+    Args:
+        policy: the guards.
+        reactor: the clock; the global reactor's when it is None or tells no time.
+    """
+
+    policy: Policy
+    reactor: Any = None
+    _first: GuardedFactory | None = field(default=None, init=False)
+
+    def wrap(self, factory: IProtocolFactory) -> GuardedFactory:
+        """Guard one more factory.
+
+        Raises:
+            ContradictoryOptions: it is guarded already, with other values.
+        """
+        clock = self.reactor if IReactorTime.providedBy(self.reactor) else None
+        guarded = self.policy.wrap(factory, clock, beside=self._first)
+        if self._first is None:
+            self._first = guarded
+        return guarded
+
+
+class _Outside:
+    """What both kinds have: the endpoint inside, and everything of it that we do not change.
+
+    Args:
+        endpoint: the endpoint to guard.
+        policy: the guards.
+        reactor: the clock.
+    """
+
+    def __init__(self, endpoint: Any, policy: Policy, reactor: Any = None) -> None:
+        self.endpoint = endpoint
+        self.policy = policy
+        self._together = Together(policy, reactor)
+
+    def __getattr__(self, name: str) -> Any:
+        """Applications look into endpoints, a websocket's for its port number: let them."""
+        if name.startswith("__") or name == "endpoint":
+            raise AttributeError(name)
+        return getattr(self.endpoint, name)
+
+    def __repr__(self) -> str:
+        """Name both."""
+        return f"<guarded {self.endpoint!r}>"
+
+
+@implementer(IStreamServerEndpoint)
+class GuardedServerEndpoint(_Outside):
+    """A server endpoint whose connections are guarded, and which tells ``listening`` once it listens.
+
+    Args:
+        endpoint: any ``IStreamServerEndpoint``.
+        policy: the guards. Limits count everything that listens through this endpoint together.
+        reactor: the clock; the global reactor unless given.
+    """
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen, and guard the factory.
+
+        Returns:
+            The port; or the failure of the endpoint inside, or :class:`netguard.errors.ContradictoryOptions` when the
+            factory is guarded already, with other values.
+        """
+        listening = maybeDeferred(lambda: self.endpoint.listen(self._together.wrap(protocolFactory)))
+        return cast("Deferred[IListeningPort]", listening.addCallback(announce))
+
+
+@implementer(IStreamClientEndpoint)
+class GuardedClientEndpoint(_Outside):
+    """A client endpoint whose connections are guarded.
+
+    Args:
+        endpoint: any ``IStreamClientEndpoint``.
+        policy: the guards. Limits count all connections through this endpoint together.
+        reactor: the clock; the global reactor unless given.
+    """
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect, let the guards decide, and start the application.
+
+        Returns:
+            The application's own protocol, once it has its transport; or the failure of the endpoint inside, the
+            :class:`netguard.errors.Reason` for which a guard refused, or why the connection was lost before the
+            guards had decided. Cancelling it ends the attempt, whatever it is waiting for.
+        """
+        try:
+            guarded = self._together.wrap(protocolFactory)
+        except ValueError:
+            return fail()
+        return _Attempt(guarded).connect(self.endpoint)
+
+
+class _Attempt:
+    """One call of ``connect``: what the endpoint inside answers, and what became of its connections.
+
+    Twisted's own wrapper answers as soon as the transport is there, with whatever the connection has for its
+    protocol then: nothing, while guards still decide. So the answer is taken from the factory: the outcome of the
+    connection that the endpoint inside chose (it may have tried several addresses).
+
+    Args:
+        guarded: the factory of this attempt alone.
+    """
+
+    def __init__(self, guarded: GuardedFactory) -> None:
+        self.guarded = guarded
+        self.outcomes: dict[Wrapper, Any] = {}
+        self.refusal: Failure | None = None
+        self.chosen: Wrapper | None = None
+        self.connecting: Deferred[Any] = Deferred()
+        self.answer: Deferred[IProtocol] = Deferred(self.cancel)
+        guarded.follower = self.follow
+
+    def connect(self, endpoint: Any) -> Deferred[IProtocol]:
+        """Begin."""
+        self.connecting = maybeDeferred(endpoint.connect, self.guarded)
+        self.connecting.addCallbacks(self.connected, self.failed)
+        return self.answer
+
+    def follow(self, wrapper: Wrapper, outcome: Any) -> None:
+        """A connection is the application's, or will never be."""
+        self.outcomes[wrapper] = outcome
+        if isinstance(outcome, Failure):
+            self.refusal = outcome
+        if wrapper is self.chosen:
+            self.give(outcome)
+
+    def connected(self, protocol: Any) -> None:
+        """The endpoint inside has chosen a connection."""
+        if isinstance(protocol, Wrapper):
+            self.chosen = protocol
+            if protocol in self.outcomes:
+                self.give(self.outcomes[protocol])
+        else:  # it stands for a connection that was refused, or a foreign endpoint unwrapped the protocol itself
+            self.give(self.refusal or protocol)
+
+    def failed(self, why: Failure) -> None:
+        """The endpoint inside has no connection; if a guard was the reason, it is the better answer."""
+        self.give(self.refusal if self.refusal is not None and why.check(NoProtocol) else why)
+
+    def give(self, outcome: Any) -> None:
+        """Answer; but when the attempt has been cancelled, nobody wants what came of it."""
+        self.guarded.follower = None
+        if self.answer.called:
+            self.guarded.abort_all()
+        else:
+            self.answer.callback(outcome)
+
+    def cancel(self, answer: Deferred[IProtocol]) -> None:
+        """Whoever waits has lost interest: stop connecting, or end the connection that waits for its guards."""
+        if self.chosen is None:
+            self.connecting.cancel()
+        else:
+            answer.errback(ConnectingCancelledError(cast("IAddress", self.chosen.connection.address)))
+            self.guarded.abort_all()

@@ -1,0 +1,179 @@
+"""The options of the guards for any twistd plugin: made from the catalogue, explained, and one line for a mistake."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, ClassVar, NoReturn
+
+from attrs import fields_dict
+from twisted.python import usage
+
+from netguard import config
+from netguard.errors import OptionError
+from netguard.events import FORMATS
+from netguard.options import Option, options_of
+from netguard.plugins import logs
+from netguard.policy import CATALOGUE, OBSERVE, Policy, flags
+
+_WIDTH = 100
+
+
+def _once(flag: str) -> Callable[[Any, str], None]:
+    def take(self: GuardOptions, value: str) -> None:
+        if flag in self.given:
+            raise usage.UsageError(f"--{flag} is given twice")
+        self.given[flag] = value
+
+    return take
+
+
+def _listed(flag: str) -> Callable[[Any, str], None]:
+    def take(self: GuardOptions, value: str) -> None:
+        self.given.setdefault(flag, []).append(value)
+
+    return take
+
+
+class GuardOptions(usage.Options):
+    """Options of a twistd plugin that has guards; a plugin's own are added by a subclass.
+
+    Attributes:
+        surface: whose defaults hold, ``guard`` or ``pop``; a subclass says so.
+        given: the guards' options that stand on the command line, by flag.
+        policy: the guards, once the options have been parsed.
+    """
+
+    surface: ClassVar[str] = "guard"
+    about: ClassVar[str] = ""
+    policy: Policy
+
+    optParameters: ClassVar[list[list[Any]]] = [
+        ["config", None, None, "a TOML file with a table [guards] of the options below; the command line wins"],
+        ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
+    ]
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def parseOptions(self, options: Iterable[str] | None = None) -> None:
+        """Parse; under twistd, a mistake ends it with one line and status 1."""
+        try:
+            super().parseOptions(options)  # type: ignore[no-untyped-call]
+        except (usage.UsageError, OptionError) as why:
+            self.fail(why)
+
+    def fail(self, why: Exception | str, see: str = "") -> NoReturn:
+        """End with one line that says what is wrong.
+
+        Args:
+            why: what is wrong.
+            see: the subcommand whose help is named; this one's unless given.
+
+        Raises:
+            SystemExit: under twistd, which would print all of its help for a UsageError.
+            UsageError: elsewhere.
+        """
+        message = " ".join(suggesting(str(why), self).split())
+        if self.parent is None:
+            raise usage.UsageError(message) from None
+        name = self.parent.subCommand
+        raise SystemExit(f"twistd {name}: {message} (see twistd {see or name} --help)") from None
+
+    def postOptions(self) -> None:
+        """Make the policy: the command line before the file, the file before the defaults."""
+        if self["log-format"] is not None:
+            if self["log-format"] not in FORMATS:
+                raise usage.UsageError(f"--log-format is {' or '.join(FORMATS)}, not {self['log-format']!r}")
+            logs.check(self.parent)
+        filed = config.load(self["config"]) if self["config"] is not None else {}
+        self.policy = Policy.from_options({**filed, **self.given}, self.surface)
+
+    def bring_log(self, service: Any) -> Any:
+        """Let a service set the log's format, if one was chosen.
+
+        Args:
+            service: what ``makeService`` is about to return.
+
+        Returns:
+            The same service.
+        """
+        if self["log-format"] is not None and self.parent is not None:
+            logs.bring(service, self["log-format"], self.parent)
+        return service
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The help: the plugin's own options, then the guards one by one, with units, examples and defaults."""
+        width = min(width or _WIDTH, _WIDTH)
+        own = [name.rstrip("=") for name in self.longOpt if name.rstrip("=") not in (*flags(), OBSERVE)]
+        parts = [self.about.strip(), _chunk("Options:", [(name, self._doc(name)) for name in own], width)]
+        parts += [self._guard_usage(guard, width) for guard in CATALOGUE]
+        parts.append(_chunk("All guards", [(f"{OBSERVE}=", _OBSERVE_HELP)], width))
+        parts.append("Any option of a guard is switched off by 'off', as in --idle off.\n")
+        return "\n".join(part for part in parts if part)
+
+    def _doc(self, name: str) -> str:
+        return " ".join((self.docs.get(name) or "").split())
+
+    def _guard_usage(self, guard: type, width: int) -> str:
+        summary = (guard.__doc__ or "").strip().partition("\n")[0]
+        rows = [(f"{one.flag}=", explain(guard, one, self.surface)) for one in options_of(guard)]
+        return _chunk(f"{guard.__name__}: {summary}", rows, width)
+
+
+def suggesting(message: str, options: usage.Options) -> str:
+    """What getopt says about an unknown option, with the nearest one that exists.
+
+    Args:
+        message: the text of an error.
+        options: whose options were parsed.
+    """
+    unknown = re.fullmatch(r"option --(\S+) not recognized", message)
+    if unknown is None:
+        return message
+    near = get_close_matches(unknown[1], [each.rstrip("=") for each in options.longOpt], n=1)
+    return f"unknown option --{unknown[1]}" + (f"; did you mean --{near[0]}?" if near else "")
+
+
+_OBSERVE_HELP = (
+    "Only report what this guard (its name, or 'all') would have done, and do nothing. May be given several times."
+)
+
+
+def explain(guard: type, one: Option, surface: str) -> str:
+    """One option in words: what it does, what to write, and what holds when it is not given.
+
+    Args:
+        guard: the guard that has it.
+        one: the option.
+        surface: whose default is told.
+    """
+    default = one.defaults.get(surface)
+    if one.qualifies:
+        default = one.unit.text(fields_dict(guard)[one.field].default)
+    return f"{one.help} Write {one.unit.expects}. Default: {default or 'off'}."
+
+
+def _chunk(title: str, rows: Iterable[tuple[str, str]], width: int) -> str:
+    lines = [title]
+    for name, text in rows:
+        lines.append(f"  --{name}")
+        lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    return "\n".join(lines) + "\n"
+
+
+def _declare(flags_of: Mapping[str, tuple[Option, ...]]) -> None:
+    """Give GuardOptions one handler for each option; Twisted finds them by their names."""
+    for flag, ones in flags_of.items():
+        take = _listed(flag) if ones[0].unit.many else _once(flag)
+        take.__doc__ = ones[0].help
+        setattr(GuardOptions, "opt_" + flag.replace("-", "_"), take)
+
+
+_declare(flags())
+_observe = _listed(OBSERVE)
+_observe.__doc__ = _OBSERVE_HELP
+setattr(GuardOptions, "opt_" + OBSERVE, _observe)
