@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 from twisted.application.service import IServiceMaker
 from twisted.plugin import getPlugins
 from twisted.python import usage
-from twisted.scripts import twistd
+from twisted.scripts import twistd as _twistd
 
 from netguard.errors import OptionError, UnknownOption
 from netguard.plugins.guard_options import GuardOptions, suggesting
 from netguard.plugins.serving import Found, Keeper
+
+twistd_options: Callable[[], usage.Options] = _twistd.ServerOptions  # type: ignore[attr-defined]
 
 _EXAMPLE = "twistd netguard-wrap --idle 30s -- web --listen tcp:8080"
 
@@ -99,8 +101,7 @@ them together. What is not guarded (datagrams, connections that it opens itself)
         self.inner = self.maker.options()
         if isinstance(self.inner, GuardOptions):
             raise usage.UsageError(f"{name} has guards of its own: give their options to it")
-        default = twistd.ServerOptions  # type: ignore[attr-defined]
-        parent = default() if self.parent is None else self.parent
+        parent = twistd_options() if self.parent is None else self.parent
         self.inner.parent = stage = Stage(parent, name, f"{self.getSynopsis().partition(' -- ')[0]} --")
         stage.subOptions = self.inner
         try:
