@@ -1,0 +1,72 @@
+"""The ports of netguard's own services: a port that cannot be had ends the start with one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from attrs import frozen
+from twisted.application.internet import StreamServerEndpointService
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from zope.interface import implementer
+
+from netguard.guarded_endpoints import announce
+
+_Service: Any = StreamServerEndpointService  # it is not annotated
+
+
+class CannotServeError(Exception):
+    """A port cannot be had; the text is one line for the operator."""
+
+
+@implementer(IStreamServerEndpoint)
+@frozen
+class _Telling:
+    """An endpoint that tells who is listening on it.
+
+    Args:
+        endpoint: the endpoint.
+        tell: called with the port.
+    """
+
+    endpoint: Any
+    tell: Callable[[IListeningPort], IListeningPort]
+
+    def listen(self, protocolFactory: Any) -> Any:
+        """Listen, and tell."""
+        return self.endpoint.listen(protocolFactory).addCallback(self.tell)
+
+
+class ListeningService(_Service):  # type: ignore[misc]
+    """Listens on one endpoint, and tells ``listening`` once it does.
+
+    Args:
+        endpoint: where to listen.
+        factory: what to serve there.
+        description: the endpoint as the operator wrote it.
+        end: called with one line when the port cannot be had.
+
+    Attributes:
+        listening: fires with the port.
+    """
+
+    def __init__(self, endpoint: Any, factory: Any, description: str, end: Callable[[str], NoReturn]) -> None:
+        super().__init__(_Telling(endpoint, self._listens), factory)
+        self.listening: Deferred[IListeningPort] = Deferred()
+        self._description = description
+        self._end = end
+        self._raiseSynchronously = True  # as twisted.application.strports has it
+
+    def privilegedStartService(self) -> None:
+        """Listen while the process may still do so on any port."""
+        try:
+            super().privilegedStartService()
+        except CannotListenError as why:
+            self._end(f"cannot listen on {self._description}: {why.socketError}")
+
+    def _listens(self, port: IListeningPort) -> IListeningPort:
+        announce(port)
+        self.listening.callback(port)
+        return port

@@ -1,0 +1,149 @@
+"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [echo|churn|chunk|idle ...]``.
+
+Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed drifts
+does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import timeit
+from collections.abc import Callable
+from pathlib import Path
+
+import clients
+from attrs import define
+from twisted.internet import task
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.testing import StringTransport
+
+from netguard.policy import Policy
+
+HERE = Path(__file__).parent
+ROUNDS = 21
+CORES = sorted(os.sched_getaffinity(0))
+
+
+@define
+class Server:
+    """A server process, pinned to the first core."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @classmethod
+    def start(cls, kind: str) -> Server:
+        """Start one and wait for its port."""
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "server.py"), kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.sched_setaffinity(process.pid, {CORES[0]})
+        assert process.stdout is not None
+        return cls(process, int(process.stdout.readline()))
+
+    def ask(self, word: str) -> float:
+        """A figure of it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(word, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.communicate(timeout=30)
+
+
+def cpu_ratios(title: str, load: Callable[[int], int], bars: str) -> None:
+    """CPU microseconds of the server for one unit of a load, and its ratio to the bare server, pair by pair."""
+    kinds = ("bare", "stack", "guarded", "defaults")
+    servers = {kind: Server.start(kind) for kind in kinds}
+    costs: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for kind in kinds:
+        load(servers[kind].port)
+    for _ in range(ROUNDS):
+        for kind in kinds:
+            before = servers[kind].ask("cpu")
+            units = load(servers[kind].port)
+            costs[kind].append((servers[kind].ask("cpu") - before) / units * 1e6)
+    print(f"{title}: CPU of the server, µs, and its ratio to bare (median of {ROUNDS} pairs)    {bars}")
+    for kind in kinds:
+        ratio = statistics.median(one / bare for one, bare in zip(costs[kind], costs["bare"], strict=True))
+        print(f"  {kind:9} {statistics.median(costs[kind]):8.2f}   {ratio:5.3f}")
+        servers[kind].stop()
+
+
+def echo() -> None:
+    """Echo of 32-byte lines."""
+    cpu_ratios("echo, 50 connections", lambda port: clients.echo(port, 50, 6_000), "bar: guarded <= 1.06, stack 1.19")
+
+
+def churn() -> None:
+    """Connections that come and go."""
+    cpu_ratios("connect-line-close", lambda port: clients.churn(port, 500), "bar: guarded <= 1.15, stack 1.74")
+
+
+def idle() -> None:
+    """Memory of idle connections, and the sweep of ten thousand."""
+    many = 10_000
+    print(f"{many} idle connections: KiB each; milliseconds of one sweep    bars: <= 1.6 KiB; <= 2 ms")
+    for kind in ("bare", "stack", "guarded", "defaults"):
+        server = Server.start(kind)
+        clients.churn(server.port, 200)
+        before = server.ask("memory")
+        # Loopback has 28,000 ports for one pair of addresses: enough.
+        sockets = [clients.connect(server.port) for _ in range(many)]
+        clients.churn(server.port, 1)
+        each = (server.ask("memory") - before) / many
+        swept = f"{server.ask('sweep'):6.2f} ms" if kind in ("guarded", "defaults") else ""
+        print(f"  {kind:9} {each:6.2f} KiB  {swept}")
+        for one in sockets:
+            one.close()
+        server.stop()
+
+
+class Sink(Protocol):
+    """Takes what comes."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take it."""
+
+
+def chunk() -> None:
+    """The cost of delivering one chunk, in memory, with one guard and with all."""
+    from server import GENEROUS
+
+    def cost(options: dict[str, str]) -> float:
+        clock = task.Clock()
+        wrapper = Policy.from_options(options).wrap(Factory.forProtocol(Sink), clock).buildProtocol(None)
+        wrapper.makeConnection(StringTransport())
+        data = b"x" * 1022 + b"\r\n"
+        return min(timeit.repeat(lambda: wrapper.dataReceived(data), number=20_000, repeat=5)) / 20_000 * 1e9
+
+    pairs = [(cost({"idle": "1h"}), cost(GENEROUS)) for _ in range(ROUNDS)]
+    one, every = (statistics.median(each) for each in zip(*pairs, strict=True))
+    ratio = statistics.median(every / one for one, every in pairs)
+    print(f"a chunk of 1 KiB, delivered in memory: one guard {one:.0f} ns, all {every:.0f} ns, ratio {ratio:.2f}    bar: <= 1.15")
+
+
+BENCHES = {each.__name__: each for each in (chunk, echo, churn, idle)}
+
+
+def main(names: list[str]) -> None:
+    """Run those that are named, or all."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+    os.sched_setaffinity(0, {CORES[-1]})
+    for name in names or BENCHES:
+        BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
