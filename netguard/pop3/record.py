@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from netguard.events import printable
+from netguard.connection import connection_of
+from netguard.events import describe, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,19 @@ class Record:
         if self.user is not None:
             fields["user"] = self.user
         return fields
+
+
+def whose(transport: Any) -> dict[str, object]:
+    """The fields that say whose session it is: the peer's address, and its number where guards give one.
+
+    Args:
+        transport: the transport of the session.
+    """
+    fields = describe(transport.getPeer())
+    guarded = connection_of(transport)
+    if guarded is not None:
+        fields["session"] = guarded.number
+    return fields
 
 
 def failure_fields(doing: str) -> dict[str, object]:

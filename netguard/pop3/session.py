@@ -18,11 +18,10 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 
-from netguard import events
 from netguard.connection import settle
 from netguard.pop3.login import Door, Entered, pseudonym, seconds_left
 from netguard.pop3.outlet import Outlet
-from netguard.pop3.record import Record, failure_fields
+from netguard.pop3.record import Record, failure_fields, whose
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import ENOUGH, Pop3Machine
@@ -285,7 +284,7 @@ class Pop3Session(Protocol):
         self._report("error", failure_fields(doing))
 
     def _report(self, name: str, fields: dict[str, object]) -> None:
-        self._settings.report(name, {**events.describe(self.transport.getPeer()), **fields})
+        self._settings.report(name, {**whose(self.transport), **fields})
 
     _ACTIONS: ClassVar[dict[type, Callable[..., _Work | None]]] = {
         ev.Apop: _enter,

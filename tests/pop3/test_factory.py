@@ -15,6 +15,10 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from netguard.guards.idle_timeout import IdleTimeout
+from netguard.guards.login_timeout import LoginTimeout
+from netguard.guards.write_stall import WriteStall
+from netguard.policy import Policy
 from netguard.process.tls import ServerTLS, server_tls
 from netguard.wire import apop, pop3
 
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from netguard.pop3.session import Pop3Session
+    from tests.conftest import Logged
     from tests.pop3.doubles import World
 
 PATIENCE = 10.0
@@ -54,7 +59,15 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 class Service:
     """A listening POP3 service on a loopback port or a path."""
 
-    def __init__(self, world: World, *, tls: object = None, implicit: ServerTLS | None = None, path: str = "") -> None:
+    def __init__(
+        self,
+        world: World,
+        *,
+        tls: object = None,
+        implicit: ServerTLS | None = None,
+        path: str = "",
+        guards: Policy | None = None,
+    ) -> None:
         from twisted.internet import reactor
 
         self._reactor = cast("Any", reactor)
@@ -68,7 +81,9 @@ class Service:
             return self.sessions[-1]
 
         factory.buildProtocol = remembered  # type: ignore[method-assign]
-        outer: Any = factory if implicit is None else TLSMemoryBIOFactory(implicit, False, factory)
+        outer: Any = factory if guards is None else guards.wrap(factory)
+        if implicit is not None:
+            outer = TLSMemoryBIOFactory(implicit, False, outer)
         if path:
             self._port = self._reactor.listenUNIX(path, outer)
         else:
@@ -360,6 +375,29 @@ async def test_close_behind_dele_and_quit(world: World, serve: Callable[..., Ser
     await in_thread(work)
     await service.until(lambda: world.reported("session"))
     assert world.mailbox.committed == [(0,)]
+
+
+async def test_under_guards(
+    world: World,
+    serve: Callable[..., Service],
+    options: ServerTLS,
+    trusting: ssl.SSLContext,
+    logged: Logged,
+) -> None:
+    """Under guards all works as without them; they learn of the login, and events share the session's number."""
+    service = serve(tls=options, guards=Policy(LoginTimeout("10s"), WriteStall("10s"), IdleTimeout("10s")))
+
+    def work() -> bytes:
+        peer = Peer(service)
+        assert peer.ask(b"STLS") == b"+OK begin TLS\r\n"
+        peer.start_tls(trusting)
+        peer.socket.sendall(b"USER alice\r\nPASS wonder land\r\nRETR 1\r\nQUIT\r\n")
+        return peer.rest()
+
+    assert (await in_thread(work)).endswith(b".\r\n+OK bye\r\n")
+    await service.until(lambda: world.reported("session"))
+    (settled,) = logged.named("settled")
+    assert world.reported("session")[0]["session"] == settled["session"]
 
 
 def test_quiet(world: World) -> None:
