@@ -7,13 +7,12 @@ or when the sweep finds it due.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import ISSLTransport
 
 from netguard import plan
 from netguard.facts import Facts, Way
-from netguard.meter import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,18 +47,17 @@ class Connection(Facts):
     def when_received(self, count: int, do: Do) -> None:
         """Call ``do`` as soon as more than this many bytes have come, before they are delivered."""
         self._watch(plan.received, count, do)
-        if self.meter.received_mark != CLOSED:
-            self.meter.received_mark = min(self.meter.received_mark, count)
+        self.meter.received_mark = min(self.meter.received_mark, count)
 
     def when_sent(self, count: int, do: Do) -> None:
         """Call ``do`` when this many bytes have been written and more are to follow, before they do."""
         self._watch(plan.sent, count, do)
-        if self.meter.sent_mark != CLOSED:
-            self.meter.sent_mark = min(self.meter.sent_mark, count)
+        self.meter.sent_mark = min(self.meter.sent_mark, count)
 
     def _watch(self, when: When, limit: float, do: Do) -> None:
-        self._plan = plan.extend(self._plan, when, limit, do)
-        self.meter.due = min(self.meter.due, when(self, limit))
+        if self.admitted:
+            self._plan = self.house.memory.extend(self._plan, when, limit, do)
+            self.meter.due = min(self.meter.due, when(self, limit))
 
     def tap(self, look: Callable[[bytes], object]) -> None:
         """Show every chunk that comes to ``look``, before it is delivered."""
@@ -73,8 +71,8 @@ class Connection(Facts):
         """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
         if who in self.house.observed:
             self.house.report(self, "would_pause")
-        elif (who, way) not in self._pauses:
-            held = any(each == way for _, each in self._pauses)
+        elif (who, way) not in self._pauses and self.admitted:
+            held = self.paused(way)
             self._pauses = self._pauses | {(who, way)}
             if not held:
                 self._hold(way)
@@ -84,29 +82,30 @@ class Connection(Facts):
             self.deaf_since = self.house.reactor.seconds()
             self.meter.hold_reading()
         else:
-            self.meter.sent_mark = CLOSED
+            self.meter.hold_writing()
 
     def resume(self, who: str, way: Way = "in") -> None:
         """Take back ``who``'s pause; what others paused stays paused."""
         if (who, way) not in self._pauses:
             return
         self._pauses = self._pauses - {(who, way)}
-        if any(each == way for _, each in self._pauses):
+        if self.paused(way) or not self.admitted:
             return
         if way == "out":
             self._rearm()
             self.meter.release_writing()
-            return
-        self._listen_again()
-        self.meter.release_reading()
+        else:
+            self._listen_again()
+            self.meter.release_reading()
 
     def _listen_again(self) -> None:
         now = self.house.reactor.seconds()
         meter = self.meter
         if meter.incoming is not None and self.deaf_since is not None:
-            meter.incoming = (meter.incoming[0] + now - self.deaf_since, meter.incoming[1])
+            began, base = meter.incoming
+            meter.incoming = (began + now - max(began, self.deaf_since), base)
         self.deaf_since = None
-        meter.active = max(meter.active, meter.tick.stamp)
+        meter.active = now
         meter.due = now
 
     def paused(self, way: Way) -> bool:
@@ -149,11 +148,11 @@ class Connection(Facts):
 
     def settled(self, do: Do) -> None:
         """Call ``do`` when the application says that the peer is past its login."""
-        self._settlers = plan.shared((*self._settlers, do), (*self._settlers, do))
+        self._settlers = self.house.memory.calls(self._settlers, do)
 
     def at_end(self, do: Do) -> None:
         """Call ``do`` once, when the connection has ended, a later guard's refusal included."""
-        self._ends = plan.shared((*self._ends, do), (*self._ends, do))
+        self._ends = self.house.memory.calls(self._ends, do)
 
     def settle(self) -> None:
         """The application says: this peer is past its login. Only the first time counts."""
@@ -163,17 +162,22 @@ class Connection(Facts):
             settlers, self._settlers = self._settlers, ()
             self._call(settlers, "settled")
 
+    def take_over(self, watches: Plan, ends: tuple[Do, ...], settlers: tuple[Do, ...]) -> None:
+        """Begin with what every connection of the factory gets."""
+        self._plan = watches
+        self._ends = ends
+        self._settlers = settlers
+
     def start(self) -> None:
         """The application gets the connection: the marks that were set meanwhile hold from now on."""
         self.state = "open"
         self._rearm()
 
     def end(self) -> None:
-        """The connection is over: give back every place, once."""
-        if self.state != "refused":
-            self.state = "ended"
+        """The connection is over: give back every place, once, and let go of everything."""
+        self.state = "ended"
         ends, self._ends = self._ends, ()
-        self._plan = ()
+        self._plan = self._settlers = ()
         self._call(ends, "at_end")
 
     def secure(self) -> None:
@@ -200,15 +204,20 @@ class Connection(Facts):
 
     def _rearm(self) -> None:
         meter = self.meter
-        if self.state in ("opening", "open"):
+        if self.state == "open":
             marks = [each.limit for each in self._plan if each.when is plan.received]
             meter.received_mark = min(marks, default=inf)
             marks = [each.limit for each in self._plan if each.when is plan.sent]
-            meter.sent_mark = CLOSED if self.paused("out") else min(marks, default=inf)
+            meter.sent_mark = min(marks, default=inf)
+            if self.paused("out"):
+                meter.hold_writing()
 
     def look(self, now: float) -> None:
         """Think: bring the exchanges up to date, do what is due, and say when to think again."""
         meter = self.meter
+        if not self.admitted:
+            meter.due = inf
+            return
         meter.notice(now)
         due = tuple(each for each in self._plan if each.when(self, each.limit) <= now)
         if due:
@@ -216,9 +225,9 @@ class Connection(Facts):
         meter.due = min((each.when(self, each.limit) for each in self._plan), default=inf)
 
     def _fire(self, due: Plan) -> None:
-        self._plan = plan.share(tuple(each for each in self._plan if each not in due))
+        self._plan = self.house.memory.share(tuple(each for each in self._plan if each not in due))
         for each in due:
-            if self.state in ("opening", "open"):
+            if self.admitted:
                 self._call((each.do,), "watch")
 
     def _call(self, calls: tuple[Do, ...], doing: str) -> None:
@@ -227,6 +236,26 @@ class Connection(Facts):
                 do(self)
             except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
                 self.house.failed(self, doing)
+
+
+class Over:
+    """Stands for the connection of a meter whose connection is over: nothing holds it, and nothing happens to it."""
+
+    state = "ended"
+    reason = house = None
+
+    def __getattr__(self, name: str) -> Any:
+        """Every verb does nothing."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _nothing
+
+
+def _nothing(*_: object) -> None:
+    """For what is over."""
+
+
+OVER: Any = Over()
 
 
 def connection_of(transport: object) -> Connection | None:

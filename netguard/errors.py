@@ -206,6 +206,12 @@ class Expelled(Reason):
     summary = "ended by the service"
 
 
+class Unwanted(Reason):
+    """The application's factory built no protocol for the connection."""
+
+    summary = "the application took no connection"
+
+
 class OpeningFailed(Reason):
     """A guard could not do its work before the application was to start; nothing gets in unexamined."""
 

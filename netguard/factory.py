@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.defer import Deferred, ensureDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer, providedBy
 
 from netguard import events
-from netguard.errors import Draining, Expelled, OpeningFailed, Reason
-from netguard.meter import CLOSED, Tick, needing_thought
+from netguard.early import WAITING, Early
+from netguard.errors import Draining, Expelled, Reason, Unwanted
+from netguard.meter import needing_thought
+from netguard.opening import Opening
+from netguard.plan import Memory
+from netguard.refusal import refusal
+from netguard.reports import Reports
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
 
     from netguard.connection import Connection
-    from netguard.guard import Guard, Opener
+    from netguard.guard import Guard
 
 TICK = 0.25
 """Seconds between two sweeps: a deadline fires within one tick after its moment."""
 
-OPENING = 60.0
-"""Seconds that guards may take to decide, in all, whatever they were told."""
+Follower = Callable[[Wrapper, Any], object]
+"""Called with each connection, and with the application's protocol once that has its transport, or else with the
+:class:`~twisted.python.failure.Failure` that says why it never will."""
 
 _log = Logger(namespace="netguard")
 _numbers = count(1)
@@ -60,16 +66,16 @@ class GuardedFactory:
         self.wrapped = wrapped
         self.observed = observed
         self._reactor = reactor
-        self._tick = Tick(tick)
-        self._live: set[Wrapper] = set()
-        self._opening: dict[Wrapper, tuple[Awaitable[object], Iterator[Opener]]] = {}
+        self._interval = tick
+        self._live: dict[Wrapper, None] = {}
         self._sweeping: IDelayedCall | None = None
         self._waiting: list[Deferred[None]] = []
-        self._sampler = events.Sampler(self._seconds)
-        self._inside_a_wrapper = False
+        self._reports = Reports(self._seconds)
         self.closed = False
+        self.follower: Follower | None = None
         self.guards = tuple(guards)
-        self.openers: list[Opener] = [each.install(self) for each in guards] if beside is None else beside.openers
+        self.memory = Memory()
+        self.opening: Opening = Opening(self.guards, self, None if beside is None else beside.opening)
         alsoProvides(self, *providedBy(wrapped))
 
     @property
@@ -93,142 +99,124 @@ class GuardedFactory:
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Let the guards decide, then the application's factory; None is a refusal."""
-        wrapper = Wrapper(self, self._tick, addr, next(_numbers))
+        self._wake()
+        wrapper = Wrapper(self, addr, next(_numbers))
         connection = wrapper.connection
+        self.opening.begin(connection)
         if self.closed:
             connection.refuse(Draining())
-        self._wake()
-        self._admit(wrapper, iter(self.openers))
-        if connection.state == "opening" and wrapper not in self._opening:
-            self._build(wrapper, addr)
-        if wrapper.protocol is None and wrapper not in self._opening:
-            self._rest()
-            return _Refused() if self._inside_a_wrapper else None  # type: ignore[return-value]
-        self._live.add(wrapper)
+        try:
+            if not self._ask(wrapper, addr):
+                self._build(wrapper, addr)
+        finally:
+            if connection.state != "opening":
+                self.disconnected(wrapper)
+                wrapper.let_go()
+                self._rest()
+        if connection.state != "opening":
+            return cast("IProtocol | None", refusal(self))
+        self._live[wrapper] = None
         return cast("IProtocol", wrapper)
 
-    def _admit(self, wrapper: Wrapper, openers: Iterator[Opener]) -> None:
-        connection = wrapper.connection
-        for opener in openers:
-            if connection.state != "opening":
-                break
-            try:
-                wait = opener(connection)
-            except Exception:  # noqa: BLE001 - a guard that fails lets nobody in unexamined
-                self.failed(connection, "opening")
-                connection.refuse(OpeningFailed())
-            else:
-                if wait is not None and connection.state == "opening":
-                    self._opening[wrapper] = (wait, openers)
-                    wrapper.received_mark = CLOSED
-                    connection.after(OPENING, _give_up)
-                    return
-        if connection.state == "refused":
-            self._refused(connection)
+    def _ask(self, wrapper: Wrapper, addr: IAddress | None) -> bool:
+        """Ask all guards; whether one of them needs time."""
+        early = self.opening.ask(wrapper.connection, iter(self.opening.openers), addr)
+        if early is not None:
+            wrapper.wait(early)
+        return early is not None
 
     def _build(self, wrapper: Wrapper, addr: IAddress | None) -> None:
         connection = wrapper.connection
+        if connection.state != "opening":
+            return
         try:
             protocol = self.wrapped.buildProtocol(addr)
         except BaseException:
-            connection.end()
+            connection.refuse(Unwanted())
             raise
         if protocol is None:
-            connection.end()
-        else:
-            wrapper.adopt(protocol)
+            connection.refuse(Unwanted())
+        elif connection.admitted:
+            wrapper.protocol = protocol
             self.report(connection, "accepted")
 
     # what the wrappers tell
 
     def connected(self, wrapper: Wrapper) -> None:
         """The transport is there: start the application, or wait for the guards."""
-        waiting = self._opening.get(wrapper)
-        if waiting is None:
+        if wrapper.early is None:
             self._start(wrapper)
-            return
-        wrapper.connection.pause("opening")
-        self._await(wrapper, *waiting)
+        else:
+            wrapper.connection.pause(WAITING)
+            self._await(wrapper, wrapper.early)
 
-    def _await(self, wrapper: Wrapper, wait: Awaitable[object], openers: Iterator[Opener]) -> None:
-        def decided(result: object) -> None:
-            if wrapper.connection.state != "opening":
+    def _await(self, wrapper: Wrapper, early: Early) -> None:
+        def decided(_: object) -> None:
+            connection = wrapper.connection
+            if connection.state != "opening":
                 return
-            if isinstance(result, Failure):
-                _log.failure("a guard failed while a connection was opening", result)
-                wrapper.connection.refuse(OpeningFailed())
-            self._go_on(wrapper, openers)
+            more = self.opening.ask(connection, early.openers, early.address)
+            if more is not None:
+                more.kept, more.size = early.kept, early.size
+                wrapper.early = more
+                self._await(wrapper, more)
+            elif connection.admitted:
+                self._build_late(wrapper, early)
 
-        (wait if isinstance(wait, Deferred) else ensureDeferred(wait)).addBoth(decided)  # type: ignore[arg-type]
+        self.opening.wait_for(wrapper.connection, early).addCallback(decided)
 
-    def _go_on(self, wrapper: Wrapper, openers: Iterator[Opener]) -> None:
-        self._opening.pop(wrapper, None)
+    def _build_late(self, wrapper: Wrapper, early: Early) -> None:
         connection = wrapper.connection
-        if connection.state == "refused":
-            self._refused(connection)
-            return
-        self._admit(wrapper, openers)
-        if wrapper in self._opening:
-            self._await(wrapper, *self._opening[wrapper])
-        elif connection.state == "opening":
-            self._build_late(wrapper)
-
-    def _build_late(self, wrapper: Wrapper) -> None:
         try:
-            self._build(wrapper, wrapper.connection.address)
+            self._build(wrapper, early.address)
+            if connection.state == "opening":
+                self._start(wrapper)
         except Exception:  # noqa: BLE001 - as a Port would: log it, and let the connection go
-            self.failed(wrapper.connection, "buildProtocol")
-        if wrapper.protocol is None:
-            wrapper.close()
-            return
-        self._start(wrapper)
-        wrapper.connection.resume("opening")
+            self.failed(connection, "the start of the application")
+            if connection.admitted:
+                wrapper.close()
+        else:
+            connection.resume(WAITING)
 
     def _start(self, wrapper: Wrapper) -> None:
+        protocol = wrapper.protocol
         self.report(wrapper.connection, "opened")
         wrapper.start()
+        self._follow(wrapper, protocol)
 
-    def disconnected(self, wrapper: Wrapper, reason: Failure) -> None:
-        """The transport is gone: tell it, and give everything back."""
-        self._live.discard(wrapper)
-        self._opening.pop(wrapper, None)
+    def _follow(self, wrapper: Wrapper, outcome: object) -> None:
+        if self.follower is not None:
+            self.follower(wrapper, outcome)
+
+    def disconnected(self, wrapper: Wrapper, reason: Failure | None = None) -> None:
+        """It is over: tell the last event, and give everything back.
+
+        Args:
+            wrapper: whose connection it is.
+            reason: why the transport is gone; None when there was none.
+        """
+        self._live.pop(wrapper, None)
         connection = wrapper.connection
-        if connection.state != "refused":
-            name = "closed" if connection.reason is None else "cut"
-            self.report(connection, name, connection.reason or reason.value)
+        before = connection.state
+        self._reports.last(connection, reason)
         connection.end()
-        connection.state = "ended"
+        if before in ("opening", "refused"):
+            why = connection.reason or (NoProtocol() if reason is None else reason)
+            self._follow(wrapper, why if isinstance(why, Failure) else Failure(why))
+
+    def left(self) -> None:
+        """The last application may have heard of its end."""
         if not self._live:
             self._rest()
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 each.callback(None)
 
-    # events
+    # what is told
 
     def report(self, connection: Connection, name: str, reason: BaseException | None = None) -> None:
         """Tell an event of a connection's life."""
-        fields = {**events.describe(connection.address), "session": connection.number}
-        if name in ("closed", "cut"):
-            fields |= {
-                "duration": round(connection.age, 3),
-                "bytes_in": connection.received,
-                "bytes_out": connection.sent,
-            }
-        if isinstance(reason, Reason):
-            fields |= _decision(reason)
-        if reason is not None:
-            fields["reason"] = str(reason) or type(reason).__name__
-        if name.startswith("would_"):
-            self._sampler.emit(name, f"{name} {type(reason).__name__}", fields)
-        else:
-            events.emit(name, fields)
-
-    def _refused(self, connection: Connection) -> None:
-        reason = cast("Reason", connection.reason)
-        fields = {**events.describe(connection.address), "session": connection.number, **_decision(reason)}
-        self._sampler.emit("refused", type(reason).__name__, {**fields, "reason": str(reason)})
-        connection.end()
+        self._reports.tell(connection, name, reason)
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
@@ -242,28 +230,30 @@ class GuardedFactory:
 
     def _wake(self) -> None:
         if self._sweeping is None:
-            self._tick.stamp = self.reactor.seconds() + self._tick.interval
-            self._sweeping = self.reactor.callLater(self._tick.interval, self._sweep)
+            self._sweeping = self.reactor.callLater(self._interval, self._sweep)
 
     def _rest(self) -> None:
         """Leave no timer behind when there is nothing to sweep and nothing to tell."""
-        if self._sweeping is not None and not self._live and not self._sampler.holding:
+        if self._sweeping is not None and not self._live and not self._reports.sampler.holding:
             self._sweeping.cancel()
             self._sweeping = None
 
     def _sweep(self) -> None:
         self._sweeping = None
         self.sweep()
-        if self._live or self._sampler.holding:
+        if self._live or self._reports.sampler.holding:
             self._wake()
 
     def sweep(self) -> None:
         """Let every connection think that is due or active; called once a tick."""
         now = self.reactor.seconds()
-        self._tick.stamp = now + self._tick.interval
         for meter in needing_thought(self._live, now):
-            meter.connection.look(now)
-        self._sampler.flush()
+            try:
+                meter.connection.look(now)
+            except Exception:  # noqa: BLE001 - one strange transport must not keep the others from being judged
+                self.failed(meter.connection, "the sweep")
+                meter.connection.cut(Expelled())
+        self._reports.sampler.flush()
 
     # the end
 
@@ -292,15 +282,11 @@ class GuardedFactory:
 
     def doStart(self) -> None:
         """Start the wrapped factory."""
-        # A factory inside another wrapper (TLS over listenSSL, PROXY) must not answer None: Twisted's
-        # WrappingFactory wraps the None and fails later (twisted issue 5232). Who calls tells where we are.
-        caller = sys._getframe(1).f_locals.get("self")  # noqa: SLF001 - there is no public way to know one's caller
-        self._inside_a_wrapper = getattr(caller, "wrappedFactory", None) is self
         self.wrapped.doStart()
 
     def doStop(self) -> None:
         """Stop the wrapped factory; nothing of ours is left behind."""
-        self._sampler.finish()
+        self._reports.sampler.finish()
         self._rest()
         self.wrapped.doStop()
 
@@ -317,29 +303,3 @@ class GuardedFactory:
     def __repr__(self) -> str:
         """Name both."""
         return f"<guarded {self.wrapped!r}>"
-
-
-def _give_up(connection: Connection) -> None:
-    connection.refuse(OpeningFailed())
-
-
-class _Refused:
-    """Stands for a connection that was refused where None cannot be answered: it closes what it is given."""
-
-    def makeConnection(self, transport: Any) -> None:
-        getattr(transport, "abortConnection", transport.loseConnection)()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Nothing that comes matters."""
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Nothing was there to end."""
-
-
-def _decision(reason: Reason) -> dict[str, object]:
-    about = {"guard": reason.guard, "option": reason.option}
-    for name in ("limit", "observed"):
-        value = getattr(reason, name)
-        if value is not None:
-            about[name] = reason.unit.text(value)
-    return {key: value for key, value in about.items() if value}

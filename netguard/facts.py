@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from netguard.peer import Peer, address_of
+from netguard.peer import Peer, address_of, unmapped
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IReactorTime
 
     from netguard.errors import Reason
     from netguard.meter import Meter
-    from netguard.plan import Do, Plan
+    from netguard.plan import Do, Memory, Plan
 
 Way = Literal["in", "out"]
 State = Literal["opening", "open", "refused", "cut", "ended"]
@@ -24,6 +24,7 @@ class House(Protocol):
     """What a connection needs of the factory it belongs to."""
 
     observed: frozenset[str]
+    memory: Memory
 
     @property
     def reactor(self) -> IReactorTime:
@@ -84,8 +85,9 @@ class Facts:
         self.meter = meter
         self.number = number
         self.opened = house.reactor.seconds()
-        self._kind = address if getattr(address, "host", None) is None else None
-        self._host: str | None = getattr(address, "host", None)
+        host = getattr(address, "host", None)
+        self._kind = address if host is None else None
+        self._host: str | None = unmapped(host) if host is not None and host[:1] == ":" else host
         self._port: int = getattr(address, "port", 0)
         self._plan = ()
         self._ends = ()
@@ -122,9 +124,10 @@ class Facts:
     @property
     def silent(self) -> float:
         """Seconds since a byte came, or the peer took one of ours; 0 while nobody was listening to it."""
-        if not self.listening and self.meter.outgoing is None:
+        meter = self.meter
+        if meter.received != meter.noticed or (not self.listening and meter.outgoing is None):
             return 0.0
-        return max(0.0, self.house.reactor.seconds() - self.meter.active)
+        return self.house.reactor.seconds() - meter.active
 
     @property
     def stalled(self) -> float:
@@ -156,6 +159,16 @@ class Facts:
     def host(self) -> str | None:
         """The same, as text without its port; None for peers without one."""
         return self._host
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self._port
+
+    @property
+    def address_kind(self) -> str:
+        """A word for a peer that has no host."""
+        return "unix" if self._kind is not None else "-"
 
     @property
     def admitted(self) -> bool:

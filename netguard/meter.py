@@ -1,38 +1,24 @@
 """The tallies of one connection: the object that the hot path touches.
 
 A meter sits where the bytes pass (the first kind is :class:`netguard.wrapper.Wrapper`, around any transport). It
-adds, stamps and compares; everything else happens in :class:`netguard.connection.Connection`, when a mark is crossed
-or when the sweep finds that the connection has to think.
+adds and compares; everything else happens in :class:`netguard.connection.Connection`, when a mark is crossed or when
+the sweep finds that the connection has to think.
 
-The sweep looks only at meters that are due, or through which something passed since the last sweep.
+The sweep looks only at meters that are due, or through which something passed since the last sweep. It is the sweep
+that says when a byte came: at its own moment, up to a tick too late, so that a limit never strikes early, not even
+after the reactor has been busy for longer than the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from netguard.outflow import progress, queued
 
 CLOSED = -1
 """A mark that every byte crosses: what follows goes the slow way."""
-
-
-class Tick:
-    """The coarse clock of one factory.
-
-    Attributes:
-        stamp: the moment of the *next* sweep. Activity is stamped with it, so that a limit never strikes early: at
-            the sweep at which a silence has lasted its limit, it has really lasted that long, and a tick at most more.
-        interval: seconds between two sweeps.
-    """
-
-    __slots__ = ("interval", "stamp")
-
-    def __init__(self, interval: float) -> None:
-        self.interval = interval
-        self.stamp = 0.0
 
 
 class Thinker(Protocol):
@@ -68,7 +54,7 @@ class Meter:
         answered: what ``received`` was when the application last wrote.
         noticed: what ``received`` was when the sweep last looked.
         taken: what ``sent`` was when the peer was last seen to have taken everything.
-        active: the stamp of the last activity: a byte came, or the peer took one.
+        active: the moment at which the sweep last saw activity: a byte that came, or that the peer took.
         received_mark, sent_mark: more than this many bytes, and the connection has to think.
         tap: what sees every chunk before it is delivered, or None.
         due: the moment from which the sweep lets the connection think.
@@ -90,7 +76,6 @@ class Meter:
         "sent_mark",
         "taken",
         "tap",
-        "tick",
         "transport",
     )
 
@@ -101,14 +86,13 @@ class Meter:
     received_mark: float
     sent_mark: float
 
-    def __init__(self, tick: Tick, connection: Thinker) -> None:
-        self.tick = tick
+    def __init__(self, connection: Thinker, now: float) -> None:
         self.connection = connection
         self.transport = None
         self.tap = None
         self.received = self.sent = self.answered = self.noticed = self.taken = 0
         self.received_mark = self.sent_mark = self.due = inf
-        self.active = tick.stamp
+        self.active = now
         self.incoming = None
         self.outgoing = None
 
@@ -125,19 +109,20 @@ class Meter:
         """Let nothing pass any more, and abort the transport if there is one."""
         self.received_mark = self.sent_mark = CLOSED
         self.due = inf
-        transport = self.transport
-        if transport is not None:
-            getattr(transport, "abortConnection", transport.loseConnection)()
+        if self.transport is not None:
+            abort(self.transport)
 
     def hold_reading(self) -> None:
-        """Stop reading from the transport."""
-        if self.transport is not None:
-            self.transport.pauseProducing()
+        """Stop reading from the transport, if it can do that."""
+        getattr(self.transport, "pauseProducing", _nothing)()
 
     def release_reading(self) -> None:
         """Read again."""
-        if self.transport is not None:
-            self.transport.resumeProducing()
+        getattr(self.transport, "resumeProducing", _nothing)()
+
+    def hold_writing(self) -> None:
+        """Let what is written go the slow way, on which it waits; a meter that can hold writes does more here."""
+        self.sent_mark = CLOSED
 
     def release_writing(self) -> None:
         """Pass on what was held back; a meter that can hold writes has something to do here."""
@@ -150,7 +135,9 @@ class Meter:
         if begun is None and self.received > self.answered:
             begun = (now, self.answered)
         self.incoming = begun
-        self.noticed = self.received
+        if self.received != self.noticed:
+            self.noticed = self.received
+            self.active = now
         if self.sent != self.taken:
             self._notice_outgoing(now)
 
@@ -160,15 +147,27 @@ class Meter:
         if not outstanding:
             self.taken = self.sent
             self.outgoing = None
-            self.active = max(self.active, now)
+            self.active = now
         elif outgoing is None:
             self.outgoing = Outgoing(now, figure)
         elif figure > outgoing.figure:
             outgoing.figure = figure
             outgoing.took = now
-            self.active = max(self.active, now)
+            self.active = now
 
 
-def needing_thought(meters: Collection[Meter], now: float) -> Iterable[Meter]:
+def abort(transport: Any) -> None:
+    """End a connection without waiting for anything; a transport that cannot do that (stdio, processes) is closed."""
+    getattr(transport, "abortConnection", transport.loseConnection)()
+
+
+def _nothing() -> None:
+    pass
+
+
+Kind = TypeVar("Kind", bound=Meter)
+
+
+def needing_thought(meters: Iterable[Kind], now: float) -> list[Kind]:
     """The meters that are due or active, of all that live. This is the whole cost of an idle connection."""
     return [each for each in meters if each.due <= now or each.sent != each.taken or each.received != each.noticed]

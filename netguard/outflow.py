@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 # struct tcp_info of Linux (include/uapi/linux/tcp.h): tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes.
@@ -25,7 +26,18 @@ def base_of(transport: Any) -> Any:
         if below is None:
             break
         transport = below
-    return transport
+    return _real(transport)
+
+
+def _real(layer: Any) -> Any:
+    """A layer itself, where it is what a guarded application has for its transport (that has no attributes)."""
+    return layer if hasattr(layer, "__dict__") else getattr(layer, "_transport", layer)
+
+
+def _own(layer: Any) -> Mapping[str, Any]:
+    """A layer's own attributes. Wrappers answer for the layer below, which would then be counted twice."""
+    own: Mapping[str, Any] = getattr(_real(layer), "__dict__", {})
+    return own
 
 
 def queued(transport: Any) -> int:
@@ -34,13 +46,18 @@ def queued(transport: Any) -> int:
     for _ in range(_LAYERS):
         if transport is None:
             break
-        # A file descriptor's buffers (twisted.internet.abstract); what TLS holds back during a handshake.
-        waiting += len(getattr(transport, "dataBuffer", b"")) - getattr(transport, "offset", 0)
-        waiting += getattr(transport, "_tempDataLen", 0)
-        tls = transport.protocol if getattr(transport, "TLS", False) else transport
-        waiting += sum(map(len, getattr(tls, "_appSendBuffer", ())))
-        transport = getattr(transport, "transport", None)
+        own = _own(transport)
+        # A file descriptor's two buffers (twisted.internet.abstract).
+        waiting += len(own.get("dataBuffer", b"")) - own.get("offset", 0) + own.get("_tempDataLen", 0)
+        waiting += _held_by_tls(_own(own["protocol"]) if own.get("TLS") and "protocol" in own else own)
+        transport = own.get("transport")
     return waiting
+
+
+def _held_by_tls(own: Mapping[str, Any]) -> int:
+    """What waits for a handshake, and the small writes that go out together in the reactor's next turn."""
+    held = sum(map(len, own.get("_appSendBuffer", ())))
+    return held + sum(map(len, getattr(own.get("_aggregator"), "_buffer", ())))
 
 
 def progress(transport: Any, written: int = 0) -> tuple[int, bool]:
@@ -55,8 +72,8 @@ def progress(transport: Any, written: int = 0) -> tuple[int, bool]:
         A figure that grows whenever the peer has taken something, and whether bytes are outstanding.
     """
     waiting = queued(transport)
-    sock = getattr(base_of(transport), "socket", None)
-    if sock is not None and _TCP_INFO_OPTION is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+    sock: Any = getattr(base_of(transport), "socket", None)
+    if _TCP_INFO_OPTION is not None and getattr(sock, "family", None) in (socket.AF_INET, socket.AF_INET6):
         try:
             info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO_OPTION, _TCP_INFO.size)
         except OSError:

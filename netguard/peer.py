@@ -52,13 +52,17 @@ def peer_key(host: str, prefix: Prefix) -> str | tuple[int, int]:
     """By what a peer is counted: its address, cut to a prefix.
 
     Args:
-        host: an address in text form, as sockets give it; a zone (``%eth0``) does not count.
+        host: an address in text form, as sockets give it; a zone (``%eth0``) does not count. Any other text, which
+            transports that are no sockets may have, is one peer as it is.
         prefix: how many bits make one peer.
     """
     host = unmapped(host)
-    if ":" in host:
-        packed = inet_pton(AF_INET6, host.partition("%")[0])
-        return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - prefix.ipv6))
-    if prefix.ipv4 == _IPV4_BITS:
+    if prefix.ipv4 == _IPV4_BITS and ":" not in host:
         return host
-    return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - prefix.ipv4))
+    try:
+        if ":" in host:
+            packed = inet_pton(AF_INET6, host.partition("%")[0])
+            return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - prefix.ipv6))
+        return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - prefix.ipv4))
+    except OSError:
+        return host

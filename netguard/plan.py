@@ -1,7 +1,7 @@
 """A condition on a connection, and what to do when it holds.
 
-The watches of a connection are one tuple, its *plan*. Plans and watches are shared between connections (ten thousand
-idle connections have one plan), which is why ``do`` takes the connection as its argument.
+The watches of a connection are one tuple, its *plan*. Plans and watches are shared between the connections of a factory
+(ten thousand idle connections have one plan), which is why ``do`` takes the connection as its argument.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Watch:
         when: the moment at which the condition will hold, as far as is known now; for marks, never.
         limit: seconds, or bytes.
         do: what is called, with the connection.
-        private: it cannot be shared, since a closure may hold its connection.
+        private: it is not shared, since what it calls may hold a connection.
     """
 
     __slots__ = ("do", "limit", "private", "when")
 
-    def __init__(self, when: When, limit: float, do: Do) -> None:
+    def __init__(self, when: When, limit: float, do: Do, *, private: bool) -> None:
         self.when = when
         self.limit = limit
         self.do = do
-        self.private = bool(getattr(do, "__closure__", None))
+        self.private = private
 
 
 Plan = tuple[Watch, ...]
@@ -73,27 +73,50 @@ def sent(_connection: object, _limit: float) -> float:
     return inf
 
 
-_memory: dict[Any, Any] = {}
+class Memory:
+    """What the connections of one factory share.
 
+    Only what calls a method of an *owner* is shared: of a guard, or of what its ``install`` made. These live as long
+    as the factory does; anything else may hold a connection, and to remember it would keep that connection in memory.
+    """
 
-def shared(key: Any, made: Any) -> Any:
-    """The first object that was made for an equal key."""
-    if len(_memory) >= _MOST:
-        _memory.clear()
-    return _memory.setdefault(key, made)
+    def __init__(self) -> None:
+        self._owners: dict[int, object] = {}
+        self._known: dict[Any, Any] = {}
 
+    def own(self, thing: object) -> None:
+        """Take something for an owner."""
+        self._owners[id(thing)] = thing
 
-def extend(plan: Plan, when: When, limit: float, do: Do) -> Plan:
-    """A plan with one more watch, shared with every connection that has the same."""
-    watch = Watch(when, limit, do)
-    if watch.private:
-        return (*plan, watch)
-    return share((*plan, shared((when, limit, do), watch)))
+    def lasting(self, do: Do) -> bool:
+        """Whether ``do`` is a method of an owner."""
+        return id(getattr(do, "__self__", None)) in self._owners
 
+    def _first(self, key: Any, made: Any) -> Any:
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        return self._known.setdefault(key, made)
 
-def share(plan: Plan) -> Plan:
-    """The first plan that was equal to this one, unless a watch in it is one connection's own."""
-    if any(each.private for each in plan):
-        return plan
-    found: Plan = shared(plan, plan)
-    return found
+    def extend(self, plan: Plan, when: When, limit: float, do: Do) -> Plan:
+        """A plan with one more watch, shared with every connection that has the same."""
+        if not self.lasting(do):
+            return (*plan, Watch(when, limit, do, private=True))
+        known = self._known.get((when, limit, do))
+        if known is None:
+            known = self._first((when, limit, do), Watch(when, limit, do, private=False))
+        return self.share((*plan, known))
+
+    def share(self, plan: Plan) -> Plan:
+        """The first plan that was equal to this one, unless a watch in it is one connection's own."""
+        if any(each.private for each in plan):
+            return plan
+        found: Plan = self._first(plan, plan)
+        return found
+
+    def calls(self, before: tuple[Do, ...], do: Do) -> tuple[Do, ...]:
+        """Calls and one more, shared when all of them are of owners."""
+        together = (*before, do)
+        if not all(map(self.lasting, together)):
+            return together
+        found: tuple[Do, ...] = self._first(together, together)
+        return found

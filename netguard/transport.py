@@ -7,9 +7,12 @@ are wanted, since startTLS, an abort or a lost connection change them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from zope.interface import providedBy
+from zope.interface import alsoProvides, providedBy
+
+from netguard.backlog import CLOSING
 
 if TYPE_CHECKING:
     from netguard.connection import Connection
@@ -51,16 +54,26 @@ class GuardedTransport:
         """Close once everything written has been passed on."""
         self._close("loseConnection", *args, **kwargs)
 
+    def stopProducing(self) -> None:
+        """Close, as a producer's consumer asks for it."""
+        self._close("stopProducing")
+
+    def stopConsuming(self) -> None:
+        """Close, as a consumer's producer asks for it."""
+        self._close("stopConsuming")
+
     def loseWriteConnection(self) -> None:
         """Close our direction once everything written has been passed on."""
-        self._close("loseWriteConnection")
+        close = self._transport.loseWriteConnection
+        if not self._meter.later(close):
+            close()
 
     def _close(self, name: str, *args: Any, **kwargs: Any) -> None:
-        backlog = self._meter.backlog
-        if backlog is not None and backlog.size:
-            backlog.then.append(name)
+        close = partial(getattr(self._transport, name), *args, **kwargs)
+        if self._meter.later(close):
+            self._meter.connection.pause(CLOSING)
         else:
-            getattr(self._transport, name)(*args, **kwargs)
+            close()
 
     def pauseProducing(self) -> None:
         """Stop reading, on the application's own account."""
@@ -76,29 +89,28 @@ class GuardedTransport:
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
         """Hand the producer to the transport as it is."""
-        self._transport.registerProducer(producer, streaming)
-        self._meter.producer = producer if streaming else None
+        self._meter.register(producer, streaming)
 
     def unregisterProducer(self) -> None:
         """Take the producer from the transport."""
-        self._meter.producer = None
-        self._transport.unregisterProducer()
+        self._meter.unregister()
 
     def startTLS(self, *args: Any, **kwargs: Any) -> None:
         """Start TLS below us; from here on plain text is counted, and the handshake is timed."""
+        self._meter.flush()
         self._transport.startTLS(*args, **kwargs)
         self._meter.connection.secure()
 
     @property
-    def guarded_connection(self) -> Connection:
-        """The connection, for :func:`netguard.connection.connection_of`."""
-        return cast("Connection", self._meter.connection)
+    def guarded_connection(self) -> Connection | None:
+        """The connection, for :func:`netguard.connection.connection_of`; None once it is over."""
+        connection: Connection = self._meter.connection
+        return connection
 
     @property
     def disconnecting(self) -> Any:
         """Whether the connection is being closed, by the transport's own word or because bytes held back come first."""
-        backlog = self._meter.backlog
-        return bool(backlog is not None and backlog.then) or self._transport.disconnecting
+        return self._meter.closing or self._transport.disconnecting
 
     @property
     def protocol(self) -> Any:
@@ -119,7 +131,9 @@ class GuardedTransport:
     def __setattr__(self, name: str, value: Any) -> None:
         """What an application sets on its transport is set on the transport, its protocol excepted."""
         if name == "protocol":
-            self._meter.adopt(value)
+            self._meter.protocol = value
+        elif name == "__provides__":  # zope's way to say that an object provides more than its class does
+            alsoProvides(self._transport, *value)
         else:
             setattr(self._transport, name, value)
 

@@ -3,8 +3,8 @@
 What the application has for its transport is a second object (:mod:`netguard.transport`), since one that is both has
 name collisions.
 
-The hot path is ``Wrapper.dataReceived`` and ``GuardedTransport.write``: add, stamp, compare, deliver. Everything else
-goes the slow way.
+The hot path is ``Wrapper.dataReceived`` and ``GuardedTransport.write``: add, compare, deliver. Everything else goes the
+slow way.
 
 The contract (why each item is there is in the documentation's design page): what the transport asks of its protocol is
 answered as the application's protocol would answer, and what the application asks of its transport is answered as the
@@ -13,8 +13,11 @@ transport would answer, both at the moment of asking.
 
 from __future__ import annotations
 
+import os
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from math import inf
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Shape
 
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
@@ -23,63 +26,65 @@ from twisted.internet.interfaces import (
     ILoggingContext,
     IProtocol,
 )
+from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from zope.interface import classImplements, implementer, providedBy
+from zope.interface import implementer, providedBy
+from zope.interface.declarations import Declaration
 
-from netguard.backlog import Backlog
-from netguard.connection import Connection
-from netguard.errors import TooEarly
-from netguard.meter import CLOSED, Meter, Tick
+from netguard.connection import OVER, Connection
+from netguard.meter import CLOSED
 from netguard.transport import GuardedTransport
+from netguard.writing import WritingMeter
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
+    from netguard.early import Early
     from netguard.facts import House
 
-EARLY = 64 * 1024
-"""So much of what comes is kept while the guards still decide; reading is paused, so it is what one read may bring."""
+_GONE = Protocol()
+"""What stands in the place of an application's protocol that has heard of its end: it lets nothing happen."""
 
 
-class Owner(Protocol):
+class Owner(Shape):
     """What a wrapper needs of its factory."""
 
     def connected(self, wrapper: Wrapper) -> None:
         """The transport is there; go on with the opening."""
 
     def disconnected(self, wrapper: Wrapper, reason: Failure) -> None:
-        """The transport is gone."""
+        """The transport is gone: give every place back."""
+
+    def left(self) -> None:
+        """The application has heard of it, too."""
 
 
 @implementer(IProtocol, ILoggingContext)
-class Wrapper(Meter):
+class Wrapper(WritingMeter):
     """What the transport has for its protocol.
 
     Args:
         house: the factory, for the connection's events and clock.
-        tick: the coarse clock.
         address: the peer's address, or None.
         number: the session's number.
     """
 
-    __slots__ = ("__weakref__", "backlog", "early", "producer", "protocol")
+    __slots__ = ("__weakref__", "early", "protocol")
 
     connection: Connection
     protocol: Any
 
-    def __init__(self, house: House, tick: Tick, address: IAddress | None, number: int) -> None:
-        super().__init__(tick, Connection(house, self, address, number))
+    def __init__(self, house: House, address: IAddress | None, number: int) -> None:
+        connection = Connection(house, self, address, number)
+        super().__init__(connection, connection.opened)
         self.protocol = None
-        self.producer: Any = None
-        self.backlog: Backlog | None = None
-        self.early: list[bytes] | None = None
+        self.early: Early | None = None
 
     # toward the transport
 
     def dataReceived(self, data: bytes) -> None:
         """Count, and deliver."""
         received = self.received = self.received + len(data)
-        self.active = self.tick.stamp
         if received > self.received_mark and not self._may_pass(data):
             return
         if self.tap is not None:
@@ -89,82 +94,115 @@ class Wrapper(Meter):
         self.protocol.dataReceived(data)
 
     def _may_pass(self, data: bytes) -> bool:
-        connection = self.connection
-        if connection.state == "open":
-            connection.cross("in")
-        elif connection.state == "opening":
-            self._keep(data)
+        if self.early is not None:
+            self.early.keep(self.connection, "dataReceived", data)
+        elif self.connection.state == "open":
+            self.connection.cross("in")
         return self.received_mark != CLOSED
-
-    def _keep(self, data: bytes) -> None:
-        self.early = [*(self.early or ()), data]
-        if self.received > EARLY:
-            self.early = None
-            self.connection.refuse(TooEarly(EARLY, self.received))
 
     def makeConnection(self, transport: Any) -> None:
         """The transport is there: tell the factory, which builds or has built the application's protocol."""
         self.transport = transport
-        self.connection.met(transport)
+        connection = self.connection
+        if connection.state != "opening":
+            self.close()
+            return
+        connection.met(transport)
+        if not connection.listening:
+            self.hold_reading()
         self._owner.connected(self)
 
     @property
     def _owner(self) -> Owner:
         return self.connection.house  # type: ignore[return-value]
 
-    def adopt(self, protocol: Any) -> None:
-        """Take the application's protocol, and answer the transport as it would."""
-        self.protocol = protocol
-        wanted = _answering_as(protocol)
-        if wanted is not type(self):
-            self.__class__ = wanted
+    def wait(self, early: Early) -> None:
+        """A guard needs time: keep what comes."""
+        self.early = early
+        self.received_mark = CLOSED
 
     def start(self) -> None:
         """Let the application have the connection, and what came early."""
+        early, self.early = self.early, None
+        if early is not None:
+            self.received = 0  # it comes, and counts, once more
         self.connection.start()
         self.protocol.makeConnection(GuardedTransport(self, self.transport))
-        early, self.early = self.early, None
-        for data in early or ():
-            self.received -= len(data)
-            if self.received_mark != CLOSED:
-                self.dataReceived(data)
+        if early is not None:
+            early.replay(self)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over: places are given back first, then the application hears of it, once."""
         connection = self.connection
-        state = connection.state
+        state, house = connection.state, connection.house
         if state == "ended":
             return
         why = reason if connection.reason is None else Failure(connection.reason)
         self.received_mark = self.sent_mark = CLOSED
         self._owner.disconnected(self, reason)
-        if state in ("open", "cut"):
-            self.protocol.connectionLost(why)
+        try:
+            if self.supply is not None and self.supply.aside:
+                self.supply.producer.stopProducing()
+            if state in ("open", "cut"):
+                self.protocol.connectionLost(why)
+        finally:
+            self.let_go()
+            house.left()  # type: ignore[attr-defined]  # as _owner
+
+    def let_go(self) -> None:
+        """It is over: hold nothing that holds us, so that nothing waits for the garbage collector."""
+        if self.early is not None:
+            self.early.forget()
+        self.protocol = _GONE
+        self.connection = OVER
+        self.tap = self.early = self.backlog = self.supply = None
+        self.due = inf
 
     def connectionMade(self) -> None:
         """Twisted calls makeConnection; this is here for IProtocol."""
 
     def readConnectionLost(self) -> None:
         """The peer will send no more."""
-        self.protocol.readConnectionLost()
+        if not self._tell(IHalfCloseableProtocol, "readConnectionLost"):
+            self.transport.loseConnection()  # as it would have done by itself, had we not had to wait
 
     def writeConnectionLost(self) -> None:
         """The peer will take no more."""
-        self.protocol.writeConnectionLost()
+        self._tell(IHalfCloseableProtocol, "writeConnectionLost")
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
         """A file descriptor came with the bytes."""
-        self.protocol.fileDescriptorReceived(descriptor)
+        if not self._tell(IFileDescriptorReceiver, "fileDescriptorReceived", descriptor):
+            os.close(descriptor)
 
     def handshakeCompleted(self) -> None:
         """The TLS handshake is over."""
-        self.protocol.handshakeCompleted()
+        self.connection.secured = None
+        self._tell(IHandshakeListener, "handshakeCompleted")
+
+    def _tell(self, interface: Any, name: str, *arguments: Any) -> bool:
+        """Pass a call on to an application that listens to such, now or once it is there."""
+        if self.early is not None:
+            self.early.keep(self.connection, name, *arguments)
+            return True
+        if not interface.providedBy(self.protocol):
+            return False
+        getattr(self.protocol, name)(*arguments)
+        return True
 
     def logPrefix(self) -> str:
         """The application's own prefix, unchanged."""
         if ILoggingContext.providedBy(self.protocol):
             return str(self.protocol.logPrefix())
-        return type(self.protocol).__name__
+        return type(self.protocol).__name__ if self.protocol is not None else "opening"
+
+    @property
+    def __providedBy__(self) -> Any:
+        """What the application's protocol provides of what transports ask for; all of it while that is not known."""
+        if self.early is not None:
+            return _provides(_ASKED_FOR)
+        provided = providedBy(self.protocol)
+        return _provides(tuple(each for each in _ASKED_FOR if provided.isOrExtends(each)))
 
     @property
     def wrappedProtocol(self) -> Any:
@@ -176,68 +214,10 @@ class Wrapper(Meter):
         """The guarded factory."""
         return self.connection.house
 
-    # what the application writes
 
-    def held_back(self) -> int:
-        """Bytes written that have not reached the transport."""
-        return self.backlog.size if self.backlog else 0
-
-    def write_slowly(self, data: bytes) -> None:
-        """A mark is crossed, or the way is held or closed: split the bytes at the marks, keep what has to wait."""
-        backlog = self.backlog
-        rest = memoryview(data) if backlog is not None and backlog.size else self._pass_on(memoryview(data))
-        if rest and self.connection.state == "open":
-            if backlog is None:
-                backlog = self.backlog = Backlog()
-            backlog.add(rest, self.producer)
-
-    def _pass_on(self, data: memoryview) -> memoryview:
-        """Write up to the marks, calling those whose marks they are; return what has to wait."""
-        while data and self.connection.state == "open" and not self.connection.paused("out"):
-            room = self.sent_mark - self.sent
-            if room <= 0:
-                self.connection.cross("out")
-                continue
-            now = data[: int(min(room, len(data)))]
-            data = data[len(now) :]
-            self.sent += len(now)
-            self.answered = self.received
-            self.transport.write(bytes(now))
-        return data
-
-    def release_writing(self) -> None:
-        """Pass on what was held back, until it is held back again."""
-        backlog = self.backlog
-        while backlog is not None and backlog.size:
-            rest = self._pass_on(backlog.take())
-            if rest:
-                backlog.put_back(rest)
-                return
-        if backlog is not None:
-            backlog.drained(self.transport, self.producer)
-
-
-_provide: Any = classImplements  # mypy's plugin for interfaces knows only classes that stand in the source
-_PASSED_ON = (IHalfCloseableProtocol, IFileDescriptorReceiver, IHandshakeListener)
-_MOST_CLASSES = 1024
-_classes: dict[Any, type[Wrapper]] = {}
-
-
-def _answering_as(protocol: Any) -> type[Wrapper]:
-    """The wrapper class that provides toward the transport exactly what the application's protocol provides."""
-    provided = providedBy(protocol)
-    found = _classes.get(provided)
-    if found is None:
-        if len(_classes) >= _MOST_CLASSES:
-            _classes.clear()
-        found = _classes[provided] = _class_providing(tuple(each for each in _PASSED_ON if each in provided))
-    return found
+_ASKED_FOR = (IHalfCloseableProtocol, IFileDescriptorReceiver, IHandshakeListener)
 
 
 @cache
-def _class_providing(wanted: tuple[Any, ...]) -> type[Wrapper]:
-    if not wanted:
-        return Wrapper
-    made = type("Wrapper", (Wrapper,), {"__slots__": (), "__doc__": Wrapper.__doc__})
-    _provide(made, *wanted)
-    return made
+def _provides(some: tuple[Any, ...]) -> Any:
+    return Declaration(IProtocol, ILoggingContext, *some)

@@ -1,0 +1,213 @@
+"""How a connection is opened: what every one gets alike is worked out once, when the factory is made.
+
+Most guards only set marks and deadlines, the same on every connection. Such a guard is opened once, on a recorder; each
+connection then takes over the recorded plan as it is. A guard that wants to know something about the connection, that
+refuses, or that waits, cannot be recorded: it is opened with each connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Iterator
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from netguard import plan
+from netguard.early import Early, Opener
+from netguard.errors import OpeningFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from twisted.internet.interfaces import IAddress
+
+    from netguard.connection import Connection
+    from netguard.guard import Guard
+    from netguard.plan import Do, Memory, Plan
+
+OPENING = 60.0
+"""Seconds that guards may take to decide, in all, whatever they were told."""
+
+
+class House(Protocol):
+    """What opening needs of the factory."""
+
+    memory: Memory
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """The clock."""
+
+    def tell(self, name: str, fields: Mapping[str, object]) -> None:
+        """Tell an event of the service."""
+
+    def failed(self, connection: Any, doing: str) -> None:
+        """Tell that code called for this connection raised; the exception is the current one."""
+
+
+class _NotAlikeError(Exception):
+    """The guard asked for more than a recorder can tell it."""
+
+
+class Recorder:
+    """Stands for every connection: takes marks and deadlines, and knows nothing else."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.plan: Plan = ()
+        self.ends: tuple[Do, ...] = ()
+        self.settlers: tuple[Do, ...] = ()
+
+    def after(self, seconds: float, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.after`."""
+        self._watch(plan.age, seconds, do)
+
+    def when_silent(self, seconds: float, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.when_silent`."""
+        self._watch(plan.silence, seconds, do)
+
+    def when_stalled(self, seconds: float, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.when_stalled`."""
+        self._watch(plan.stall, seconds, do)
+
+    def when_received(self, count: int, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.when_received`."""
+        self._watch(plan.received, count, do)
+
+    def when_sent(self, count: int, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.when_sent`."""
+        self._watch(plan.sent, count, do)
+
+    def settled(self, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.settled`."""
+        self.settlers = (*self.settlers, do)
+
+    def at_end(self, do: Do) -> None:
+        """As :meth:`netguard.connection.Connection.at_end`."""
+        self.ends = (*self.ends, do)
+
+    def _watch(self, when: plan.When, limit: float, do: Do) -> None:
+        self.plan = self.memory.extend(self.plan, when, limit, do)
+
+    def __getattr__(self, name: str) -> Any:
+        """Every fact, and every verb that acts, is one connection's own."""
+        raise _NotAlikeError(name)
+
+
+class Opening:
+    """What happens to a new connection, before its application is built.
+
+    Args:
+        guards: in the order in which a connection meets them.
+        house: the factory they are installed in.
+        beside: the opening of another factory of the same service: what its equal guards count, they count together.
+
+    Attributes:
+        openers: what has to be called with each connection, in order.
+        installed: the guards, each with what it answered.
+    """
+
+    def __init__(self, guards: Iterable[Guard], house: House, beside: Opening | None = None) -> None:
+        self.openers: list[Opener] = []
+        self._house = house
+        self.installed: list[tuple[Guard, Opener]] = []
+        self._plan: Plan = ()
+        self._ends: tuple[Do, ...] = ()
+        self._settlers: tuple[Do, ...] = ()
+        for guard in guards:
+            self._install(guard, [] if beside is None else beside.installed)
+        self._received = self._least(plan.received)
+        self._sent = self._least(plan.sent)
+        self._soonest = self._least(plan.age, plan.silence)
+
+    def _least(self, *kinds: plan.When) -> float:
+        return min((each.limit for each in self._plan if each.when in kinds), default=inf)
+
+    def _install(self, guard: Guard, beside: Iterable[tuple[Guard, Opener]]) -> None:
+        known = (opener for installed, opener in beside if installed == guard)
+        opener = next(known, None) or guard.install(self._house)
+        self.installed.append((guard, opener))
+        memory = self._house.memory
+        memory.own(guard)
+        memory.own(getattr(opener, "__self__", guard))
+        recorder = Recorder(memory)
+        try:
+            alike = _is_own_method(opener, guard) and opener(recorder) is None
+        except Exception:  # noqa: BLE001 - whatever it is, it will come out again with a real connection
+            alike = False
+        if not alike:
+            self.openers.append(opener)
+            return
+        for each in recorder.plan:
+            self._plan = memory.extend(self._plan, each.when, each.limit, each.do)
+        self._ends += recorder.ends
+        self._settlers += recorder.settlers
+
+    def begin(self, connection: Connection) -> None:
+        """Give a new connection what all connections get."""
+        connection.take_over(self._plan, self._ends, self._settlers)
+        meter = connection.meter
+        meter.received_mark = self._received
+        meter.sent_mark = self._sent
+        meter.due = connection.opened + self._soonest
+
+    def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
+        """Ask guards in turn, until one refuses or needs time.
+
+        Args:
+            connection: whom it is about.
+            openers: the guards to ask.
+            address: the peer's address.
+
+        Returns:
+            What to wait for, when one needs time.
+        """
+        for opener in openers:
+            if connection.state != "opening":
+                break
+            try:
+                wait = opener(connection)
+            except Exception:  # noqa: BLE001 - a guard that fails lets nobody in unexamined
+                self._fail(connection)
+            else:
+                if wait is not None and connection.state == "opening":
+                    return Early(address, wait, openers)
+        return None
+
+    def wait_for(self, connection: Connection, early: Early) -> Deferred[object]:
+        """Wait until a guard has decided; what it raises is a refusal, and so is taking too long.
+
+        Args:
+            connection: whom it is about, its transport there.
+            early: what to wait for.
+        """
+        connection.after(OPENING - connection.age, _give_up)
+
+        def failed(why: Failure) -> None:
+            if connection.state == "opening":
+                try:
+                    why.raiseException()
+                except BaseException:  # noqa: BLE001 - a cancelled wait and a bug alike: nothing gets in unexamined
+                    self._fail(connection)
+
+        return ensureDeferred(_whole(early.awaited())).addErrback(failed)
+
+    def _fail(self, connection: Connection) -> None:
+        self._house.failed(connection, "opening")
+        connection.refuse(OpeningFailed())
+
+
+def _give_up(connection: Connection) -> None:
+    connection.refuse(OpeningFailed())
+
+
+async def _whole(wait: Awaitable[object]) -> object:
+    return await wait
+
+
+def _is_own_method(opener: Opener, guard: Guard) -> bool:
+    """Whether the guard is frozen data all through; what install() made of others may count its calls."""
+    return getattr(opener, "__self__", None) is guard

@@ -1,0 +1,80 @@
+"""The events of connections, as a factory tells them: who, how long, how much, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from netguard.errors import Reason
+from netguard.events import Sampler, emit
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from netguard.facts import Facts
+
+
+class Reports:
+    """Tells the life of connections; samples what a flood could make too much of.
+
+    Args:
+        seconds: a monotonic clock.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        self.sampler = Sampler(seconds)
+
+    def tell(self, connection: Facts, name: str, reason: BaseException | None = None) -> None:
+        """Tell an event.
+
+        Args:
+            connection: whose life it is.
+            name: a word of the vocabulary.
+            reason: why, for those events that have a why.
+        """
+        fields = who(connection)
+        if name in {"closed", "cut"}:
+            fields["duration"] = round(connection.age, 3)
+            fields["bytes_in"] = connection.received
+            fields["bytes_out"] = connection.sent
+        if reason is not None:
+            fields |= why(reason)
+        if name.startswith("would_"):
+            self.sampler.emit(name, f"{name} {type(reason).__name__}", fields)
+        else:
+            emit(name, fields)
+
+    def last(self, connection: Facts, reason: Failure | None) -> None:
+        """Tell the one last event of a connection; a flood of refusals is sampled, with exact counts.
+
+        Args:
+            connection: whose life is over.
+            reason: why the transport is gone; None when there was none.
+        """
+        why_of_ours = connection.reason
+        if connection.state == "refused" and why_of_ours is not None:
+            self.sampler.emit("refused", type(why_of_ours).__name__, who(connection) | why(why_of_ours))
+        elif why_of_ours is not None:
+            self.tell(connection, "cut", why_of_ours)
+        else:
+            self.tell(connection, "closed", None if reason is None else reason.value)
+
+
+def who(connection: Facts) -> dict[str, object]:
+    """The fields that name a connection, by OpenTelemetry's names."""
+    host = connection.host
+    if host is None:
+        return {"client.address": connection.address_kind, "session": connection.number}
+    return {"client.address": host, "client.port": connection.port, "session": connection.number}
+
+
+def why(reason: BaseException) -> dict[str, object]:
+    """The fields that give a reason: for those of ours, the guard, the option, the limit and what was observed."""
+    text = str(reason) or type(reason).__name__
+    if not isinstance(reason, Reason):
+        return {"reason": text}
+    about: dict[str, object] = {"guard": reason.guard, "option": reason.option}
+    for name in ("limit", "observed"):
+        value = getattr(reason, name)
+        about[name] = None if value is None else reason.unit.text(value)
+    return {key: value for key, value in about.items() if value} | {"reason": text}
