@@ -35,11 +35,11 @@ class Bandwidth(Guard):
 
     def begin_in(self, connection: Connection) -> None:
         """The first second's worth came."""
-        Flow("in", self.received or 1, connection).spend(connection)
+        Flow("in", self.received or 1, self, connection).spend(connection)
 
     def begin_out(self, connection: Connection) -> None:
         """The first second's worth was sent."""
-        Flow("out", self.sent or 1, connection).spend(connection)
+        Flow("out", self.sent or 1, self, connection).spend(connection)
 
 
 class Flow:
@@ -48,14 +48,16 @@ class Flow:
     Args:
         way: the direction.
         rate: bytes a second.
+        guard: whose rate it is.
         connection: whose bytes they are.
     """
 
-    __slots__ = ("credit", "paid", "rate", "since", "way")
+    __slots__ = ("credit", "guard", "paid", "rate", "since", "way")
 
-    def __init__(self, way: Way, rate: int, connection: Connection) -> None:
+    def __init__(self, way: Way, rate: int, guard: Bandwidth, connection: Connection) -> None:
         self.way: Way = way
         self.rate = rate
+        self.guard = guard
         self.since = connection.age
         self.credit = min(self.since, 1.0) * rate
         self.paid = rate
@@ -68,7 +70,8 @@ class Flow:
         self.since, self.paid = now, passed
         if self.credit < 1:
             connection.pause("Bandwidth", self.way)
-            connection.after((1 - self.credit) / self.rate, self.spend)
+            if not self.guard.observe:  # who only observes has said it, and once is enough
+                connection.after((1 - self.credit) / self.rate, self.spend)
             return
         mark = connection.when_received if self.way == "in" else connection.when_sent
         mark(passed + int(self.credit), self.spend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from sys import maxsize
 
 from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
 from netguard.guard import Connection, Guard, frozen
@@ -53,7 +54,7 @@ class ByteLimit(Guard):
         if self.sent is not None:
             connection.when_sent(self.sent, self.cut_out)
         if self.item is not None:
-            connection.tap(partial(self.look_at_item, connection, ItemCounter(self.item, self.delimiter)))
+            connection.when_received(0, self.begin_items)
         if self.queue is not None:
             connection.when_sent(self.queue, self.look_at_queue)
 
@@ -62,19 +63,25 @@ class ByteLimit(Guard):
         connection.cut(TooMuchReceived(self.received, connection.received))
 
     def cut_out(self, connection: Connection) -> None:
-        """More is to be sent than may be sent."""
-        connection.cut(TooMuchSent(self.sent, connection.sent))
+        """As much was sent as may be, and at least one byte is to follow."""
+        connection.cut(TooMuchSent(self.sent, connection.sent + 1))
+
+    def begin_items(self, connection: Connection) -> None:
+        """The first byte came: from here on, every chunk is looked at."""
+        connection.tap(partial(self.look_at_item, connection, ItemCounter(self.item or 0, self.delimiter)))
 
     def look_at_item(self, connection: Connection, items: ItemCounter, data: bytes) -> None:
         """Count on through one chunk."""
         longest = items.feed(data)
-        if longest > (self.item or 0):
+        if longest > items.limit:
+            items.limit = maxsize  # where the guard only observes, once is enough
             connection.cut(ItemTooLong(self.item, longest))
 
     def look_at_queue(self, connection: Connection) -> None:
         """So much was written that the queue might be full: measure it, and say when that can next be so."""
-        room = (self.queue or 0) - connection.queued
-        if room <= 0:
-            connection.cut(QueueTooLong(self.queue, connection.queued))
-            room = self.queue or 0
-        connection.when_sent(connection.sent + room, self.look_at_queue)
+        waiting = connection.queued
+        room = (self.queue or 0) - waiting
+        if room > 0:
+            connection.when_sent(connection.sent + room, self.look_at_queue)
+        else:
+            connection.cut(QueueTooLong(self.queue, waiting + 1))

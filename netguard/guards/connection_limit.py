@@ -54,32 +54,28 @@ class Crowd:
 
     def open(self, connection: Connection) -> None:
         """Count the newcomer in, or refuse it."""
-        limit, host = self.limit, connection.host
+        limit, key = self.limit, self.key(connection)
+        there = self.peers.get(key, 0)
         if limit.total is not None and self.total >= limit.total:
             connection.refuse(TooManyConnections(limit.total, self.total + 1))
-        if limit.per_peer is not None and host is not None:
-            there = self.peers.get(peer_key(host, limit.prefix), 0)
-            if there >= limit.per_peer:
-                connection.refuse(TooManyFromPeer(limit.per_peer, there + 1))
+        elif key is not None and there >= (limit.per_peer or 0):
+            connection.refuse(TooManyFromPeer(limit.per_peer, there + 1))
         if connection.admitted:
-            self.enter(host)
+            self.total += 1
+            if key is not None:
+                self.peers[key] = there + 1
             connection.at_end(self.leave)
 
-    def enter(self, host: str | None) -> None:
-        """One more is there."""
-        self.total += 1
-        if host is not None:
-            key = peer_key(host, self.limit.prefix)
-            self.peers[key] = self.peers.get(key, 0) + 1
+    def key(self, connection: Connection) -> object:
+        """By what the peer is counted; None when it is not."""
+        limit, host = self.limit, connection.host
+        return None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
 
     def leave(self, connection: Connection) -> None:
         """One has gone."""
         self.total -= 1
-        host = connection.host
-        if host is not None:
-            key = peer_key(host, self.limit.prefix)
-            left = self.peers[key] - 1
-            if left:
-                self.peers[key] = left
-            else:
+        key = self.key(connection)
+        if key is not None:
+            self.peers[key] -= 1
+            if not self.peers[key]:
                 del self.peers[key]

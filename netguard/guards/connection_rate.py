@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import inf
 
-from netguard.errors import ConnectingTooFast, PeerConnectingTooFast
+from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
 from netguard.guard import Connection, Guard, House, Opener, frozen
 from netguard.options import option
 from netguard.peer import PREFIX_HELP, peer_key
@@ -16,9 +17,9 @@ MOST_PEERS = 65536
 
 @frozen
 class ConnectionRate(Guard):
-    """Refuse connections that come too fast. A refused one costs its peer nothing: the limit recovers by itself.
+    """Refuse connections that come too fast. A refused one uses up no allowance: the limit recovers by itself.
 
-    A peer is remembered only until its allowance is whole again. When as many are remembered as may be
+    A peer is remembered until its allowance is whole again, for one period at most. When as many are as may be
     (:data:`MOST_PEERS`), newcomers are held to the total rate alone, and an event ``full`` says so, once a minute.
 
     Args:
@@ -44,7 +45,7 @@ class ConnectionRate(Guard):
 
 
 class Arrivals:
-    """When each may come again: the generic cell rate algorithm (ITU-T I.371), one number a peer.
+    """When each allowance will be whole again: the generic cell rate algorithm (ITU-T I.371), one number a peer.
 
     Args:
         limit: the guard.
@@ -56,57 +57,51 @@ class Arrivals:
         self.house = house
         self.total = 0.0
         self.peers: OrderedDict[object, float] = OrderedDict()
-        self.complained = float("-inf")
+        self.complained = -inf
 
     def open(self, connection: Connection) -> None:
-        """Let the newcomer pass, or refuse it."""
-        limit, now = self.limit, self.house.reactor.seconds()
-        if limit.total is not None:
-            whole = _admit(self.total, limit.total, now)
-            if whole is None:
-                seen = _observed(self.total, limit.total, now)
-                connection.refuse(ConnectingTooFast(limit.total, seen))
-            self.total = self.total if whole is None else whole
-        if limit.per_peer is not None and connection.host is not None and connection.admitted:
-            self._open_peer(connection, limit.per_peer, peer_key(connection.host, limit.prefix), now)
+        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed, of either limit."""
+        limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
+        key = None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
+        peer = _after_one_more(limit.per_peer, self.peers.get(key, now), now) if key is not None else now
+        total = _after_one_more(limit.total, self.total, now)
+        if peer == inf:
+            connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
+        elif total == inf:
+            connection.refuse(_refusal(ConnectingTooFast, limit.total))
+        else:
+            self.total = total
+            if key in self.peers or (key is not None and self.room(now)):
+                self.peers[key] = peer
+                self.peers.move_to_end(key)
 
-    def _open_peer(self, connection: Connection, limit: Frequency, key: object, now: float) -> None:
-        before = self.peers.get(key, 0.0)
-        whole = _admit(before, limit, now)
-        if whole is None:
-            connection.refuse(PeerConnectingTooFast(limit, _observed(before, limit, now)))
-        elif key in self.peers or self._room(now):
-            self.peers[key] = whole
-            self.peers.move_to_end(key)
-
-    def _room(self, now: float) -> bool:
+    def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first; say so when there is still no room."""
-        while self.peers and next(iter(self.peers.values())) <= now:
+        while self.peers and _is_whole(self.limit.per_peer, next(iter(self.peers.values())), now):
             self.peers.popitem(last=False)
         if len(self.peers) < MOST_PEERS:
             return True
-        if now - self.complained >= 60:  # noqa: PLR2004 - once a minute
+        if not 0 <= now - self.complained < 60:  # noqa: PLR2004 - once a minute
             self.complained = now
-            self.house.tell(
-                "full",
-                {
-                    "guard": "ConnectionRate",
-                    "option": "connect-rate-per-peer",
-                    "limit": MOST_PEERS,
-                    "reason": "newcomers are held to connect-rate alone until others are forgotten",
-                },
-            )
+            about = {"guard": "ConnectionRate", "option": "connect-rate-per-peer", "limit": MOST_PEERS}
+            why = "newcomers are held to connect-rate alone until others are forgotten"
+            self.house.tell("full", {**about, "reason": why})
         return False
 
 
-def _admit(whole: float, limit: Frequency, now: float) -> float | None:
-    """When the allowance will be whole again after one more arrival, or None when there is no allowance left."""
-    step = limit.period / limit.events
-    later = max(whole, now) + step
-    return None if later - now > limit.period * (1 + 1e-9) else later
+def _is_whole(limit: Frequency | None, whole: float, now: float) -> bool:
+    # No moment lies further ahead than a period, unless the clock was set back: then nobody is to wait for it.
+    return limit is None or not now < whole <= now + limit.period * 2
 
 
-def _observed(whole: float, limit: Frequency, now: float) -> float:
-    """Arrivals a second that the refused one would have made of it."""
+def _after_one_more(limit: Frequency | None, whole: float, now: float) -> float:
+    """When the allowance will be whole again after one more arrival; never, when nothing of it is left."""
+    if limit is None:
+        return now
     step = limit.period / limit.events
-    return (max(whole, now) + step - now) / step / limit.period
+    later = (now if _is_whole(limit, whole, now) else whole) + step
+    return later if later <= now + limit.period + step / 100 else inf
+
+
+def _refusal(kind: type[Reason], limit: Frequency | None) -> Reason:
+    return kind(limit, limit and Frequency(limit.events + 1, limit.period))

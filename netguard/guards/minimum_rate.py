@@ -44,7 +44,7 @@ class MinimumRate(Guard):
     )
 
     def open(self, connection: Connection) -> None:
-        """Look again after each grace: no exchange that begins in it can be overdue before its end."""
+        """Look again after each grace at the latest: no exchange that begins in it can be overdue before its end."""
         if self.received is not None:
             connection.after(self.grace, self.look_in)
         if self.sent is not None:
@@ -55,7 +55,7 @@ class MinimumRate(Guard):
         lasted, count = connection.exchange("in") or (0.0, 0)
         left = self.grace + count / (self.received or 1) - lasted
         if left > 0:
-            connection.after(min(left, self.grace) if lasted == 0 else left, self.look_in)
+            connection.after(min(left, self.grace), self.look_in)
         else:
             connection.cut(ReceivingTooSlow(self.received, count / lasted))
 
@@ -64,6 +64,6 @@ class MinimumRate(Guard):
         lasted, count = connection.exchange("out") or (0.0, 0)
         left = self.grace + count / (self.sent or 1) - lasted
         if left > 0:
-            connection.after(left, self.look_out)
+            connection.after(min(left, self.grace), self.look_out)
         else:
             connection.cut(SendingTooSlow(self.sent, count / lasted))

@@ -11,11 +11,14 @@ class ItemCounter:
         delimiter: what ends an item, one byte or more.
     """
 
-    __slots__ = ("delimiter", "limit", "run", "tail")
+    __slots__ = ("begun", "delimiter", "limit", "overlaps", "run", "tail")
 
     def __init__(self, limit: int, delimiter: bytes) -> None:
         self.limit = limit
         self.delimiter = delimiter
+        self.begun = tuple(delimiter[:size] for size in range(len(delimiter) - 1, 0, -1))
+        # One that can begin inside another (an empty line, say) is found from the front only, as receivers find it.
+        self.overlaps = delimiter.endswith(self.begun)
         self.run = 0
         self.tail = b""
 
@@ -26,19 +29,17 @@ class ItemCounter:
             The length of the longest item that the chunk ends or leaves open, its delimiter not counted; 0 when all
             are surely within the limit.
         """
-        if len(self.delimiter) == 1 and self.run + len(data) <= self.limit:
-            at = data.rfind(self.delimiter)
-            self.run = self.run + len(data) if at < 0 else len(data) - at - 1
-            return 0
-        return self._measure(data)
+        if self.tail or self.overlaps or self.run + len(data) > self.limit or data.endswith(self.begun):
+            return self._measure(data)
+        at = data.rfind(self.delimiter)
+        self.run = self.run + len(data) if at < 0 else len(data) - at - len(self.delimiter)
+        return 0
 
     def _measure(self, data: bytes) -> int:
-        delimiter = self.delimiter
-        first, *others = (self.tail + data).split(delimiter)
+        first, *others = (self.tail + data).split(self.delimiter)
         ended = [self.run - len(self.tail) + len(first), *map(len, others)]
         self.run = ended.pop()
-        last = others[-1] if others else first
         # What looks like the beginning of a delimiter at the end of a chunk may turn out to be one.
-        begun = (delimiter[:size] for size in range(len(delimiter) - 1, 0, -1))
-        self.tail = next((each for each in begun if last.endswith(each)), b"")
+        last = others[-1] if others else first
+        self.tail = next((each for each in self.begun if last.endswith(each)), b"")
         return max(*ended, self.run - len(self.tail), 0)
