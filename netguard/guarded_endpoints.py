@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard import events
+from netguard.errors import Unwanted
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -167,9 +168,10 @@ class _Attempt:
 
     def follow(self, wrapper: Wrapper, outcome: Any) -> None:
         """A connection is the application's, or will never be."""
-        self.outcomes[wrapper] = outcome
         if isinstance(outcome, Failure):
-            self.refusal = outcome
+            # That the application's own factory wanted no connection is told as Twisted tells it.
+            outcome = self.refusal = Failure(NoProtocol()) if outcome.check(Unwanted) else outcome
+        self.outcomes[wrapper] = outcome
         if wrapper is self.chosen:
             self.give(outcome)
 

@@ -93,7 +93,7 @@ ARROWS: dict[str, set[str]] = {
     "process": {"factory", "events", "errors", "units"},
     # ways in
     "endpoint_strings": _LOW,
-    "guarded_endpoints": {"policy", "factory", "wrapper", "events"},
+    "guarded_endpoints": {"policy", "factory", "wrapper", "events", "errors"},
     "endpoints": {"endpoint_strings", "guarded_endpoints", "policy", "errors"},
     "config": {"policy", "options", "errors"},
     "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "config", "endpoint_strings", "guarded_endpoints", "endpoints"},

@@ -1,0 +1,94 @@
+"""A configuration file gives options, and every mistake in one is told in a line that begins with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netguard import config
+from netguard.errors import OptionError
+from netguard.policy import Policy
+from netguard.units import Prefix
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where the test's configuration is."""
+    return tmp_path / "guards.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", {}),
+        ("[guards]", {}),
+        ('[guards]\nidle = "30s"', {"idle": "30s"}),
+        ("[guards]\nidle = 30", {"idle": 30}),
+        ("[guards]\nidle = 2.5", {"idle": 2.5}),
+        ("[guards]\nidle = false", {"idle": False}),
+        ('[guards]\nidle = "off"', {"idle": "off"}),
+        ("[guards]\npeer-prefix = [24, 56]\nmax-per-peer = 3", {"peer-prefix": [24, 56], "max-per-peer": 3}),
+        ('[guards]\nobserve = ["IdleTimeout", "WriteStall"]', {"observe": ["IdleTimeout", "WriteStall"]}),
+        ('[guards]\nobserve = "all"', {"observe": "all"}),
+        ("[guards]\nobserve = false", {"observe": False}),
+    ],
+)
+def test_options_come_as_they_were_written(file: Path, text: str, options: dict[str, Any]) -> None:
+    """Text and numbers alike; a policy takes both."""
+    file.write_text(text)
+    loaded = config.load(file)
+    assert loaded == options
+    Policy.from_options(loaded, "guard")
+
+
+def test_a_list_of_numbers_is_a_prefix(file: Path) -> None:
+    """TOML has lists, so nobody has to write them into a string."""
+    file.write_text("[guards]\nmax-per-peer = 3\npeer-prefix = [24, 56]\n")
+    (limit,) = Policy.from_options(config.load(file)).guards
+    assert limit.prefix == Prefix(24, 56)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[guards]\nidel = 3", "[guards] unknown option 'idel'; did you mean 'idle'?"),
+        ("[guard]\nidle = 3", "unknown table or key 'guard'; did you mean 'guards'?"),
+        ("idle = 3", "unknown table or key 'idle'; options stand under [guards]"),
+        ('observe = "all"', "unknown table or key 'observe'; options stand under [guards]"),
+        ("guards = 3", "guards is a table: write [guards], and the options below it"),
+        ('[guards]\nidle = "3x"', "[guards] idle: '3x' is not a duration such as 30s, 5m, 1h30m or 250ms"),
+        ("[guards]\nidle = true", "[guards] idle: true is not a duration such as 30s, 5m, 1h30m or 250ms"),
+        ("[guards]\nmax-per-peer = true", "[guards] max-per-peer: true is not a whole number above 0"),
+        ("[guards]\nidle = [3]", "[guards] idle: '[3]' is not a duration such as 30s, 5m, 1h30m or 250ms"),
+        ("[guards]\nidle = 2020-01-01", "[guards] idle: '2020-01-01' is not a duration"),
+        ("[guards]\nidle = {a = 1}", "[guards] idle: \"{'a': 1}\" is not a duration"),
+        ("[guards]\nobserve = 3", "[guards] observe: write names of guards, or all, as a string or a list of strings"),
+        ("[guards]\nobserve = [3]", "[guards] observe: write names of guards"),
+        ("[guards]\nobserve = true", "[guards] observe: write names of guards"),
+        ("[guards", "not TOML: "),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_name_of_the_file(file: Path, text: str, complaint: str) -> None:
+    """Nothing in a file is ignored, and what is wrong is said as one would say it of a flag."""
+    file.write_text(text)
+    with pytest.raises(OptionError) as caught:
+        config.load(file)
+    assert str(caught.value).startswith(f"{file}: {complaint}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text_is_not_toml(file: Path) -> None:
+    """Binary junk is a mistake as any other."""
+    file.write_bytes(b"\xff\xfe[guards]")
+    with pytest.raises(OptionError, match="not TOML"):
+        config.load(file)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """A missing file and a directory are told by the system's own words."""
+    with pytest.raises(OptionError, match=r"none\.toml: No such file or directory$"):
+        config.load(tmp_path / "none.toml")
+    with pytest.raises(OptionError, match=r": Is a directory$"):
+        config.load(str(tmp_path))
