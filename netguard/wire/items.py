@@ -36,10 +36,20 @@ class ItemCounter:
         return 0
 
     def _measure(self, data: bytes) -> int:
-        first, *others = (self.tail + data).split(self.delimiter)
-        ended = [self.run - len(self.tail) + len(first), *map(len, others)]
-        self.run = ended.pop()
+        text, size = self.tail + data, len(self.delimiter)
+        seek = text.find if self.overlaps else text.rfind
+        start, longest = len(self.tail) - self.run, 0
+        while True:
+            # As far as one leap can take us: between two delimiters in reach of the limit, no item exceeds it.
+            at = seek(self.delimiter, max(start, 0), max(start + self.limit + size, 0))
+            if at < 0:
+                at = text.find(self.delimiter, max(start, 0))
+                if at < 0:
+                    break
+                longest = max(longest, at - start)
+            start = at + size
+        self.run = len(text) - start
         # What looks like the beginning of a delimiter at the end of a chunk may turn out to be one.
-        last = others[-1] if others else first
-        self.tail = next((each for each in self.begun if last.endswith(each)), b"")
-        return max(*ended, self.run - len(self.tail), 0)
+        left = text[max(start, len(text) - size) :]
+        self.tail = next((each for each in self.begun if left.endswith(each)), b"")
+        return max(longest, self.run - len(self.tail))

@@ -91,7 +91,7 @@ class Peer:
     def __init__(self, service: Service, protocol: Any, address: IAddress | None) -> None:
         self.service = service
         self.protocol = protocol
-        self.wire = Wire(service.clock, address)
+        self.wire = service.wire(address)
         self.wire.protocol = protocol
         protocol.makeConnection(self.wire)
         self.app: Application = service.built[-1]
@@ -143,6 +143,10 @@ class Service:
         """The application."""
         self.built.append(Application())
         return self.built[-1]
+
+    def wire(self, address: IAddress | None) -> Wire:
+        """A transport."""
+        return Wire(self.clock, address)
 
     @property
     def now(self) -> float:
