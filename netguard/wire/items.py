@@ -50,6 +50,6 @@ class ItemCounter:
             start = at + size
         self.run = len(text) - start
         # What looks like the beginning of a delimiter at the end of a chunk may turn out to be one.
-        left = text[max(start, len(text) - size) :]
+        left = text[max(start, len(text) - size, 0) :]
         self.tail = next((each for each in self.begun if left.endswith(each)), b"")
         return max(longest, self.run - len(self.tail))
