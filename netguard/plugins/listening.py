@@ -1,20 +1,29 @@
-"""The ports of netguard's own services: a port that cannot be had ends the start with one line."""
+"""The ports of netguard's own services: a port that cannot be had ends the start with one line.
+
+In the foreground that line stands on the terminal and in the log. A daemon has no terminal any more: its parent prints
+the first hundred characters of what ended it, so the reason comes first; all of it is in the log.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 from attrs import frozen
 from twisted.application.internet import StreamServerEndpointService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from netguard.guarded_endpoints import announce
 
 _Service: Any = StreamServerEndpointService  # it is not annotated
+_log = Logger()
 
 
 class CannotServeError(Exception):
@@ -46,27 +55,53 @@ class ListeningService(_Service):  # type: ignore[misc]
         endpoint: where to listen.
         factory: what to serve there.
         description: the endpoint as the operator wrote it.
-        end: called with one line when the port cannot be had.
 
     Attributes:
         listening: fires with the port.
     """
 
-    def __init__(self, endpoint: Any, factory: Any, description: str, end: Callable[[str], NoReturn]) -> None:
+    def __init__(self, endpoint: Any, factory: Any, description: str) -> None:
         super().__init__(_Telling(endpoint, self._listens), factory)
         self.listening: Deferred[IListeningPort] = Deferred()
         self._description = description
-        self._end = end
         self._raiseSynchronously = True  # as twisted.application.strports has it
 
     def privilegedStartService(self) -> None:
-        """Listen while the process may still do so on any port."""
+        """Listen while the process may still do so on any port.
+
+        Raises:
+            CannotServeError: the port cannot be had. If nobody catches it, it ends the program with its one line.
+        """
         try:
             super().privilegedStartService()
-        except CannotListenError as why:
-            self._end(f"cannot listen on {self._description}: {why.socketError}")
+        except (CannotListenError, OSError) as why:
+            error = CannotServeError(f"{_reason(why)}: cannot listen on {self._description}")
+            _end_in_one_line(error)
+            raise error from None
 
     def _listens(self, port: IListeningPort) -> IListeningPort:
         announce(port)
         self.listening.callback(port)
         return port
+
+
+def _reason(why: Exception) -> str:
+    error = getattr(why, "socketError", why)
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _end_in_one_line(error: CannotServeError) -> None:
+    """Should nobody catch this very error, tell it without a traceback: the operator is to act, not a programmer."""
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
+        if raised is not error:
+            before(kind, raised, trace)
+            return
+        _log.error("{error}", error=error)
+        terminal = sys.__stderr__  # twistd has put its log in the place of sys.stderr
+        if terminal is not None:
+            terminal.write(f"{Path(sys.argv[0]).name}: {error}\n")
+            terminal.flush()
+
+    sys.excepthook = hook

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import socket
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import DeferredList
@@ -17,16 +21,18 @@ from netguard.accounts.checks import StoredAccounts
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
 from netguard.endpoints import server_endpoint
+from netguard.errors import OptionError
 from netguard.guarded_endpoints import Together
 from netguard.plugins.guard_options import GuardOptions
-from netguard.plugins.listening import CannotServeError, ListeningService
+from netguard.plugins.listening import ListeningService
 from netguard.plugins.pop_demo import LOOPBACK, Demo
 from netguard.pop3.factory import Pop3Factory
+from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
 from netguard.process.tls import ServerTLS, server_tls
 
 PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
-_TLS = "tls:"
+_CERTIFICATE_AND_KEY = 2
 _Service: Any = MultiService  # it is not annotated
 
 
@@ -34,7 +40,7 @@ class Options(GuardOptions):
     """The command line of netguard-pop."""
 
     synopsis = (
-        "--maildir 'DIR/{user}' --accounts FILE [--tls PEM] [--listen ENDPOINT]... [guard options] | --demo [DIR]"
+        "--maildir 'DIR/{user}' --accounts FILE [--tls PEM]... [--listen ENDPOINT]... [guard options] | --demo [DIR]"
     )
     surface = "pop"
     about = """
@@ -47,7 +53,6 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
     optParameters = [  # noqa: RUF012 - twisted.python.usage gathers these lists from the classes
         ["maildir", None, None, "the users' Maildirs, as in '/var/mail/{user}' or '~/Maildir' (one user)"],
         ["accounts", None, None, "the accounts file that 'netguard users' makes"],
-        ["tls", None, None, "a PEM file with key, certificate and chain: for STLS, and for --listen tls:PORT"],
         ["hostname", None, None, "the name of this server in its greeting (default: this machine's)"],
     ]
     optFlags = [["demo", None, "try it: make mail, an account and a certificate in DIR, and serve them on loopback"]]  # noqa: RUF012
@@ -55,6 +60,7 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
     def __init__(self) -> None:
         super().__init__()
         self.listens: list[str] = []
+        self.tls: list[str] = []
         self.demo: Demo | None = None
 
     def opt_listen(self, description: str) -> None:
@@ -63,6 +69,13 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         An endpoint, in which a port may be a service name; tls:PORT is TLS from the first byte, with --tls.
         """
         self.listens.append(description)
+
+    def opt_tls(self, path: str) -> None:
+        """A PEM file with key, certificate and chain: for STLS, and for --listen tls:PORT.
+
+        Where they are two files, give it twice: first that of the certificates, then that of the key.
+        """
+        self.tls.append(path)
 
     def parseArgs(self, directory: str | None = None) -> None:
         """Take the directory of a demonstration."""
@@ -78,21 +91,26 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         for needed in ("maildir", "accounts"):
             if self[needed] is None:
                 raise usage.UsageError(f"--{needed} is missing; try --demo to see how it works")
+        if len(self.tls) > _CERTIFICATE_AND_KEY:
+            raise usage.UsageError("--tls names one PEM file with everything, or two: the certificates, then the key")
         if not self.listens:
-            self.listens = [PLAIN, IMPLICIT] if self["tls"] else [PLAIN]
+            self.listens = [PLAIN, IMPLICIT] if self.tls else [PLAIN]
 
     def _prepare_demo(self) -> None:
-        for other in ("maildir", "accounts", "tls"):
-            if self[other] is not None:
-                raise usage.UsageError(f"--demo brings its own {other}; leave out --{other}")
+        given = {"maildir": self["maildir"], "accounts": self["accounts"], "tls": self.tls, "listen": self.listens}
+        for option, value in given.items():
+            if value:
+                raise usage.UsageError(f"--demo brings its own --{option}; leave that out")
+        if self.parent is not None and not (self.parent["nodaemon"] or self.parent["debug"]):
+            raise usage.UsageError("--demo shows on the terminal what to try: twistd -n netguard-pop --demo")
         self.demo = Demo(Path(self["directory"] or "netguard-demo").absolute())
         try:
             self.demo.prepare()
-        except (OSError, ValueError) as why:
+        except (OSError, ValueError, AccountsTrouble) as why:
             raise usage.UsageError(f"--demo: {why}") from None
-        self["maildir"], self["accounts"], self["tls"] = self.demo.maildir, self.demo.accounts, self.demo.certificate
-        if not self.listens:
-            self.listens = [f"tcp:0:interface={LOOPBACK}", f"tls:0:interface={LOOPBACK}"]
+        self["maildir"], self["accounts"] = self.demo.maildir, self.demo.accounts
+        self.tls = [str(self.demo.certificate)]
+        self.listens = [f"tcp:0:interface={LOOPBACK}", f"tls:0:interface={LOOPBACK}"]
 
 
 def makeService(options: Options) -> Any:
@@ -127,13 +145,16 @@ class PopService(_Service):  # type: ignore[misc]
 
     def __init__(self, options: Options, reactor: Any) -> None:
         super().__init__()
-        self._options = options
+        self._demo = options.demo
         self._accounts = StoredAccounts(options["accounts"])
-        self._accounts.verify()
-        tls = None if options["tls"] is None else server_tls(options["tls"], alpn=(b"pop3",))
+        with _as_later(options.parent or {}):
+            self._accounts.verify()
+            single = _is_single(options)
+            _look_for_mail(options["maildir"], single=single)
+        tls = server_tls((options.tls[0], options.tls[-1]), alpn=(b"pop3",)) if options.tls else None
         factory = Pop3Factory(
             self._accounts,
-            MaildirOpener(options["maildir"], single=_is_single(options)),
+            MaildirOpener(options["maildir"], single=single),
             reactor=reactor,
             tls=tls,
             hostname=options["hostname"] or _hostname(),
@@ -143,26 +164,26 @@ class PopService(_Service):  # type: ignore[misc]
             self._listen(description, together.wrap(factory), tls, reactor)
 
     def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
+        kind, _, rest = description.partition(":")
         where, factory = description, guarded
-        if description.startswith(_TLS):
+        if kind == "tls":
             if tls is None:
                 raise ValueError(f"--listen {description} needs a certificate: --tls PEM")
-            where = "tcp:" + description.removeprefix(_TLS)
+            where = f"tcp:{rest}"
             factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=guarded)
-        service = ListeningService(server_endpoint(reactor, where), factory, description, self._end)
-        service.setServiceParent(self)
-
-    def _end(self, why: str) -> NoReturn:
-        """A daemon tells its parent by an exception; in the foreground, one line is enough."""
-        if self._options.parent is None or not self._options.parent["nodaemon"]:
-            raise CannotServeError(why)
-        self._options.fail(why)
+        if kind in ("", "guard"):
+            raise ValueError(f"--listen {description!r}: name an endpoint such as tcp:pop3; all are guarded already")
+        try:
+            endpoint = server_endpoint(reactor, where)
+        except OptionError as why:
+            raise ValueError(str(why).replace("endpoint tcp:", f"endpoint {kind}:", 1)) from None
+        ListeningService(endpoint, factory, description).setServiceParent(self)
 
     def startService(self) -> None:
         """Begin to serve; a demonstration shows what to try once it listens."""
         super().startService()
-        if self._options.demo is not None:
-            DeferredList([each.listening for each in self]).addCallback(self._show, self._options.demo)
+        if self._demo is not None:
+            DeferredList([each.listening for each in self]).addCallback(self._show, self._demo)
 
     def _show(self, listening: list[tuple[bool, Any]], demo: Demo) -> None:
         plain, tls = (port.getHost().port for _, port in listening)
@@ -178,18 +199,46 @@ class PopService(_Service):  # type: ignore[misc]
         return stopping
 
 
+@contextmanager
+def _as_later(twistd: Mapping[str, Any]) -> Iterator[None]:
+    """Look at files as the user that twistd will become (--uid), since that one has to use them."""
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    if uid is None:
+        yield
+        return
+    before = os.geteuid(), os.getegid()
+    try:
+        os.setegid(pwd.getpwuid(uid).pw_gid if gid is None else gid)
+        os.seteuid(uid)
+    except (OSError, KeyError) as why:
+        raise ValueError(f"twistd --uid {uid}: {getattr(why, 'strerror', 'there is no such user')}") from None
+    try:
+        yield
+    finally:
+        os.seteuid(before[0])
+        os.setegid(before[1])
+
+
 def _is_single(options: Options) -> bool:
     """Whether one mailbox without a user's name in its path is what the operator meant."""
-    if "{user}" in options["maildir"]:
+    if PLACEHOLDER in options["maildir"]:
         return False
     store = Store(options["accounts"])
     users = len(store.users())
     store.close()
     if users > 1:
         raise ValueError(
-            f"--maildir {options['maildir']}: {users} users would share one mailbox; put {{user}} in the path"
+            f"--maildir {options['maildir']}: {users} users would share one mailbox; put {PLACEHOLDER} in the path"
         )
     return True
+
+
+def _look_for_mail(template: str, *, single: bool) -> None:
+    """A mistyped path shall show now, and not as trouble at each login."""
+    before = os.path.expanduser(template).partition(PLACEHOLDER)[0]  # noqa: PTH111 - a template is no path yet
+    folder = Path(before) / "cur" if single else Path(before + "x").parent
+    if not folder.is_dir():
+        raise ValueError(f"--maildir {template}: there is no directory {folder}")
 
 
 def _hostname() -> str:

@@ -61,6 +61,8 @@ class Demo:
 
         Raises:
             ValueError: the directory holds something else.
+            OSError: a file cannot be made.
+            AccountsTrouble: others could change what is in the directory.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(self.directory.iterdir()) and not self.accounts.exists():
@@ -68,18 +70,21 @@ class Demo:
             raise ValueError(message)
         self_signed("localhost", self.directory)
         if not self.accounts.exists():
-            self._make_account()
             self._make_mail()
+            self._make_account()
 
     def _make_account(self) -> None:
         secret = generate()
         for path, text in ((self.secret, secret), (self.netrc, f"default login {USER} password {secret}")):
             path.touch(mode=0o600)
             path.write_text(text + "\n")
-        store = Store(self.accounts)
+        # Under its own name only when it is complete: it says that here is a demonstration, to be used again.
+        unfinished = self.directory / ".accounts.unfinished"
+        store = Store(unfinished)
         store.create()
         store.add(USER, {APOP: secret, PASSWORD: passwords.hashed(secret.encode())})
         store.close()
+        unfinished.rename(self.accounts)
 
     def _make_mail(self) -> None:
         mailbox = self.directory / "mail" / USER
