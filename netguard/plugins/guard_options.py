@@ -37,6 +37,10 @@ def _listed(flag: str) -> Callable[[Any, str], None]:
     return take
 
 
+def _observe(self: GuardOptions, value: str) -> None:
+    self.given[OBSERVE] = f"{self.given[OBSERVE]},{value}" if OBSERVE in self.given else value
+
+
 class GuardOptions(usage.Options):
     """Options of a twistd plugin that has guards; a plugin's own are added by a subclass.
 
@@ -174,6 +178,5 @@ def _declare(flags_of: Mapping[str, tuple[Option, ...]]) -> None:
 
 
 _declare(flags())
-_observe = _listed(OBSERVE)
 _observe.__doc__ = _OBSERVE_HELP
 setattr(GuardOptions, "opt_" + OBSERVE, _observe)
