@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from math import inf
 
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
@@ -13,6 +14,8 @@ from netguard.units import Frequency, Prefix, frequency, prefix
 
 MOST_PEERS = 65536
 """Peers that are remembered at a time, as many as OpenSSH's PerSourcePenalties has."""
+_AT_A_TIME = 8
+"""Peers that are forgotten for each one that comes: more than one, so that the table shrinks, and never for long."""
 
 
 @frozen
@@ -76,8 +79,10 @@ class Arrivals:
                 self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
-        """Forget who is whole again, those longest unseen first; say so when there is still no room."""
-        while self.peers and _is_whole(self.limit.per_peer, next(iter(self.peers.values())), now):
+        """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""
+        for whole in [*islice(self.peers.values(), _AT_A_TIME)]:
+            if not _is_whole(self.limit.per_peer, whole, now):
+                break
             self.peers.popitem(last=False)
         if len(self.peers) < MOST_PEERS:
             return True

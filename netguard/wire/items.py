@@ -26,8 +26,8 @@ class ItemCounter:
         """Count on through one chunk.
 
         Returns:
-            The length of the longest item that the chunk ends or leaves open, its delimiter not counted; 0 when all
-            are surely within the limit.
+            The length of the longest item that the chunk ends or leaves open, its delimiter not counted; when all are
+            within the limit, some number that is, too.
         """
         if self.tail or self.overlaps or self.run + len(data) > self.limit or data.endswith(self.begun):
             return self._measure(data)

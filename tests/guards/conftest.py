@@ -32,7 +32,7 @@ class Application(Protocol):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
-        self.got = b""
+        self.got = bytearray()
         self.ends: list[Failure] = []
 
     def dataReceived(self, data: bytes) -> None:
@@ -50,8 +50,8 @@ class Wire(StringTransport):
     def __init__(self, clock: Clock, address: IAddress | None) -> None:
         super().__init__(peerAddress=address)
         self.clock = clock
-        self.dataBuffer = b""
-        self.taken = b""
+        self.dataBuffer = bytearray()
+        self.taken = bytearray()
         self.aborted = False
         self.protocol: Any = None
 
@@ -63,7 +63,7 @@ class Wire(StringTransport):
     def take(self, count: int) -> None:
         """The peer takes some of it; once it has all, a polite close goes through and a producer goes on."""
         self.taken += self.dataBuffer[:count]
-        self.dataBuffer = self.dataBuffer[count:]
+        del self.dataBuffer[:count]
         if not self.dataBuffer and self.disconnecting and self.connected:
             self.lost(ConnectionDone())
 
@@ -71,6 +71,11 @@ class Wire(StringTransport):
         """Close once everything is taken."""
         self.disconnecting = True
         self.clock.callLater(0, self.take, 0)
+
+    def resumeProducing(self) -> None:
+        """Read again; after the end, nothing (StringTransport would raise, real transports do not)."""
+        if self.connected and not self.disconnecting:
+            super().resumeProducing()
 
     def abortConnection(self) -> None:
         """Close at once; the protocol hears of it in the next turn, as with a real transport."""
@@ -110,8 +115,7 @@ class Peer:
         assert self.app.transport is not None
         self.app.transport.write(data)
 
-    @property
-    def paused(self) -> bool:
+    def is_paused(self) -> bool:
         """Whether we have stopped reading."""
         return bool(self.wire.producerState == "paused")
 
