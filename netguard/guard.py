@@ -115,7 +115,7 @@ class Connection(Protocol):
         """Call ``do`` when the application says that the peer is past its login."""
 
     def at_end(self, do: Callable[[Any], object]) -> None:
-        """Call ``do`` once, when a connection that was not refused has ended, however that came about."""
+        """Call ``do`` once, when the connection has ended, however that came about; a later guard's refusal included."""
 
 
 VERBS = (
@@ -158,7 +158,8 @@ class Guard:
     """One concern and its options.
 
     Args:
-        observe: report what the guard would have done (``would_refuse``, ``would_cut``) and do nothing.
+        observe: report what the guard would have done (``would_refuse``, ``would_cut``, ``would_pause``), once for a
+            connection, and do nothing.
 
     Raises:
         OptionError: no option was given, or a value is not of its unit.
@@ -185,7 +186,7 @@ class Guard:
         """Begin to guard the connections of one service.
 
         Args:
-            house: the service's clock.
+            house: the service's clock and voice.
 
         Returns:
             What is called with each new connection before the application hears of it. It may return an awaitable:
