@@ -150,11 +150,12 @@ class PopService(_Service):  # type: ignore[misc]
         with _as_later(options.parent or {}):
             self._accounts.verify()
             single = _is_single(options)
+            opener = MaildirOpener(options["maildir"], single=single)
             _look_for_mail(options["maildir"], single=single)
         tls = server_tls((options.tls[0], options.tls[-1]), alpn=(b"pop3",)) if options.tls else None
         factory = Pop3Factory(
             self._accounts,
-            MaildirOpener(options["maildir"], single=single),
+            opener,
             reactor=reactor,
             tls=tls,
             hostname=options["hostname"] or _hostname(),
