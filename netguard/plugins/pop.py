@@ -146,6 +146,7 @@ class PopService(_Service):  # type: ignore[misc]
     def __init__(self, options: Options, reactor: Any) -> None:
         super().__init__()
         self._demo = options.demo
+        self._reactor = reactor
         self._accounts = StoredAccounts(options["accounts"])
         with _as_later(options.parent or {}):
             self._accounts.verify()
@@ -160,7 +161,7 @@ class PopService(_Service):  # type: ignore[misc]
             tls=tls,
             hostname=options["hostname"] or _hostname(),
         )
-        together = Together(options.policy, reactor)
+        together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
         for description in options.listens:
             self._listen(description, together.wrap(factory), tls, reactor)
 
@@ -181,10 +182,11 @@ class PopService(_Service):  # type: ignore[misc]
         ListeningService(endpoint, factory, description).setServiceParent(self)
 
     def startService(self) -> None:
-        """Begin to serve; a demonstration shows what to try once it listens."""
+        """Begin to serve; a demonstration shows what to try once it listens, and Ctrl-C would be heard."""
         super().startService()
         if self._demo is not None:
-            DeferredList([each.listening for each in self]).addCallback(self._show, self._demo)
+            listening = DeferredList([each.listening for each in self])
+            self._reactor.callWhenRunning(listening.addCallback, self._show, self._demo)
 
     def _show(self, listening: list[tuple[bool, Any]], demo: Demo) -> None:
         plain, tls = (port.getHost().port for _, port in listening)
