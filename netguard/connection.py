@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netguard.errors import Reason
-    from netguard.plan import Do, Plan, When
+    from netguard.plan import Do, Plan, Watch, When
 
 _LAYERS = 8
 """How many transports may lie on one another between an application and its guards."""
@@ -49,9 +49,13 @@ class Connection(Facts):
         self._watch(plan.received, count, do)
         self.meter.received_mark = min(self.meter.received_mark, count)
 
-    def when_sent(self, count: int, do: Do) -> None:
-        """Call ``do`` when this many bytes have been written and more are to follow, before they do."""
-        self._watch(plan.sent, count, do)
+    def when_sent(self, count: int, do: Do, *, held: bool = False) -> None:
+        """Call ``do`` when this many bytes have been written and more are to follow, before they do.
+
+        Bytes that a guard holds back do not count, or with ``held`` do: then ``do`` is called as soon as the
+        application has written more than this many bytes, and they count as queued already.
+        """
+        self._watch(plan.written if held else plan.sent, count, do)
         self.meter.sent_mark = min(self.meter.sent_mark, count)
 
     def _watch(self, when: When, limit: float, do: Do) -> None:
@@ -70,7 +74,7 @@ class Connection(Facts):
     def pause(self, who: str, way: Way = "in") -> None:
         """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
         if who in self.house.observed:
-            self.house.report(self, "would_pause")
+            self.house.report(self, "would_pause", guard=who, way=way)
         elif (who, way) not in self._pauses and self.admitted:
             held = self.paused(way)
             self._pauses = self._pauses | {(who, way)}
@@ -168,16 +172,22 @@ class Connection(Facts):
         self._ends = ends
         self._settlers = settlers
 
-    def start(self) -> None:
-        """The application gets the connection: the marks that were set meanwhile hold from now on."""
+    def start(self, *, waited: bool = False) -> None:
+        """The application gets the connection.
+
+        Args:
+            waited: nothing was to pass while guards were deciding; the marks hold from now on.
+        """
         self.state = "open"
-        self._rearm()
+        if waited:
+            self._rearm()
 
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""
         self.state = "ended"
         ends, self._ends = self._ends, ()
-        self._plan = self._settlers = ()
+        self._plan = plan.EMPTY
+        self._settlers = ()
         self._call(ends, "at_end")
 
     def secure(self) -> None:
@@ -191,13 +201,17 @@ class Connection(Facts):
 
     def cross(self, way: Way) -> None:
         """More bytes than a mark: call whose mark it is, and set the marks anew."""
-        meter = self.meter
-        kind, passed = (plan.received, meter.received) if way == "in" else (plan.sent, meter.sent)
-        due = tuple(
-            each
-            for each in self._plan
-            if each.when is kind and (each.limit < passed or (way == "out" and each.limit == passed))
-        )
+        if way == "in":
+            self._cross(self._plan.received, self.meter.received)
+        else:
+            self._cross(self._plan.sent, self.meter.sent + 1)
+
+    def cross_written(self) -> None:
+        """The same, for bytes that the application has just written and that have not passed yet."""
+        self._cross(self._plan.written, self.written)
+
+    def _cross(self, marks: tuple[Watch, ...], passed: int) -> None:
+        due = tuple(each for each in marks if each.limit < passed)
         if due:
             self._fire(due)
         self._rearm()
@@ -205,10 +219,8 @@ class Connection(Facts):
     def _rearm(self) -> None:
         meter = self.meter
         if self.state == "open":
-            marks = [each.limit for each in self._plan if each.when is plan.received]
-            meter.received_mark = min(marks, default=inf)
-            marks = [each.limit for each in self._plan if each.when is plan.sent]
-            meter.sent_mark = min(marks, default=inf)
+            meter.received_mark = self._plan.received_mark
+            meter.sent_mark = self._plan.sent_mark
             if self.paused("out"):
                 meter.hold_writing()
 
@@ -219,13 +231,13 @@ class Connection(Facts):
             meter.due = inf
             return
         meter.notice(now)
-        due = tuple(each for each in self._plan if each.when(self, each.limit) <= now)
+        due = self._plan.due(self, now)
         if due:
             self._fire(due)
-        meter.due = min((each.when(self, each.limit) for each in self._plan), default=inf)
+        meter.due = self._plan.next(self)
 
-    def _fire(self, due: Plan) -> None:
-        self._plan = self.house.memory.share(tuple(each for each in self._plan if each not in due))
+    def _fire(self, due: tuple[Watch, ...]) -> None:
+        self._plan = self.house.memory.without(self._plan, due)
         for each in due:
             if self.admitted:
                 self._call((each.do,), "watch")

@@ -58,6 +58,23 @@ VOCABULARY: Mapping[str, Kind] = {
 }
 
 
+DETAILS = frozenset(name for name, kind in VOCABULARY.items() if kind.level is LogLevel.debug)
+"""What is told of every connection, and makes a log long."""
+
+_COMMON: Mapping[str, Mapping[str, object]] = {
+    name: {
+        "event": name,
+        "log_format": "{netguard}",
+        "log_level": kind.level,
+        "log_namespace": "netguard",
+        "log_logger": _log,
+        "log_source": None,
+    }
+    for name, kind in VOCABULARY.items()
+}
+"""What every event of a name brings along for twisted.logger."""
+
+
 def _code(character: str) -> str:
     """A character that does not print, as an escape; surrogates and what lies beyond 16 bits included."""
     number = ord(character)
@@ -91,7 +108,6 @@ def _plain(value: object) -> object:
     return value if isinstance(value, int | float) or value is None else printable(value)
 
 
-@frozen
 class Event:
     """One event, ready to be written.
 
@@ -100,8 +116,11 @@ class Event:
         fields: what is known, the address first and foreign text last.
     """
 
-    name: str
-    fields: Mapping[str, object]
+    __slots__ = ("fields", "name")
+
+    def __init__(self, name: str, fields: Mapping[str, object]) -> None:
+        self.name = name
+        self.fields = fields
 
     def __str__(self) -> str:
         """The event as one line of text: its name, then ``key=value``; values with blanks are quoted."""
@@ -127,19 +146,8 @@ def emit(name: str, fields: Mapping[str, object]) -> None:
         name: a word of the vocabulary.
         fields: plain values; text of any origin may stand in them as it is, the observers escape it.
     """
-    globalLogPublisher(
-        {
-            **fields,
-            "event": name,
-            "netguard": Event(name, fields),
-            "log_format": "{netguard}",
-            "log_level": VOCABULARY[name].level,
-            "log_namespace": "netguard",
-            "log_logger": _log,
-            "log_source": None,
-            "log_time": time.time(),
-        },
-    )
+    event = {**fields, **_COMMON[name], "netguard": Event(name, fields), "log_time": time.time()}
+    globalLogPublisher(event)
 
 
 @define

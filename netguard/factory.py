@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
@@ -51,6 +52,7 @@ class GuardedFactory:
         reactor: the clock, of ``IReactorTime``; None for the global reactor, once it is needed.
         tick: seconds between two sweeps.
         beside: another guarded factory of the same service: limits then count both together.
+        verbose: whether the events of level debug are told, too.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class GuardedFactory:
         reactor: IReactorTime | None = None,
         tick: float = TICK,
         beside: GuardedFactory | None = None,
+        verbose: bool = True,
     ) -> None:
         self.wrapped = wrapped
         self.observed = observed
@@ -69,8 +72,9 @@ class GuardedFactory:
         self._interval = tick
         self._live: dict[Wrapper, None] = {}
         self._sweeping: IDelayedCall | None = None
+        self._ports = 0
         self._waiting: list[Deferred[None]] = []
-        self._reports = Reports(self._seconds)
+        self._reports = Reports(self._seconds, verbose=verbose)
         self.closed = False
         self.follower: Follower | None = None
         self.guards = tuple(guards)
@@ -78,13 +82,13 @@ class GuardedFactory:
         self.opening: Opening = Opening(self.guards, self, None if beside is None else beside.opening)
         alsoProvides(self, *providedBy(wrapped))
 
-    @property
+    @cached_property
     def reactor(self) -> IReactorTime:
         """The clock that everything of this factory goes by."""
         if self._reactor is None:
             from twisted.internet import reactor
 
-            self._reactor = cast("IReactorTime", reactor)
+            return cast("IReactorTime", reactor)
         return self._reactor
 
     def _seconds(self) -> float:
@@ -105,9 +109,12 @@ class GuardedFactory:
         self.opening.begin(connection)
         if self.closed:
             connection.refuse(Draining())
+        early = self.opening.ask(connection, iter(self.opening.openers), addr)
         try:
-            if not self._ask(wrapper, addr):
+            if early is None:
                 self._build(wrapper, addr)
+            else:
+                wrapper.wait(early)
         finally:
             if connection.state != "opening":
                 self.disconnected(wrapper)
@@ -117,13 +124,6 @@ class GuardedFactory:
             return cast("IProtocol | None", refusal(self))
         self._live[wrapper] = None
         return cast("IProtocol", wrapper)
-
-    def _ask(self, wrapper: Wrapper, addr: IAddress | None) -> bool:
-        """Ask all guards; whether one of them needs time."""
-        early = self.opening.ask(wrapper.connection, iter(self.opening.openers), addr)
-        if early is not None:
-            wrapper.wait(early)
-        return early is not None
 
     def _build(self, wrapper: Wrapper, addr: IAddress | None) -> None:
         connection = wrapper.connection
@@ -214,9 +214,11 @@ class GuardedFactory:
 
     # what is told
 
-    def report(self, connection: Connection, name: str, reason: BaseException | None = None) -> None:
+    def report(
+        self, connection: Connection, name: str, reason: BaseException | None = None, **about: object
+    ) -> None:
         """Tell an event of a connection's life."""
-        self._reports.tell(connection, name, reason)
+        self._reports.tell(connection, name, reason, **about)
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
@@ -233,8 +235,11 @@ class GuardedFactory:
             self._sweeping = self.reactor.callLater(self._interval, self._sweep)
 
     def _rest(self) -> None:
-        """Leave no timer behind when there is nothing to sweep and nothing to tell."""
-        if self._sweeping is not None and not self._live and not self._reports.sampler.holding:
+        """Leave no timer behind when there is nothing to sweep and nothing to tell.
+
+        While ports are open the next connection may come at once; then the timer is left to run out by itself.
+        """
+        if self._sweeping and not (self._live or self._ports or self._reports.sampler.holding):
             self._sweeping.cancel()
             self._sweeping = None
 
@@ -282,10 +287,12 @@ class GuardedFactory:
 
     def doStart(self) -> None:
         """Start the wrapped factory."""
+        self._ports += 1
         self.wrapped.doStart()
 
     def doStop(self) -> None:
         """Stop the wrapped factory; nothing of ours is left behind."""
+        self._ports = max(0, self._ports - 1)
         self._reports.sampler.finish()
         self._rest()
         self.wrapped.doStop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from netguard.peer import Peer, address_of, unmapped
+from netguard.plan import EMPTY
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IReactorTime
@@ -30,7 +31,7 @@ class House(Protocol):
     def reactor(self) -> IReactorTime:
         """The clock."""
 
-    def report(self, connection: Any, name: str, reason: Reason | None = None) -> None:
+    def report(self, connection: Any, name: str, reason: Reason | None = None, **about: object) -> None:
         """Tell an event of this connection's life."""
 
     def failed(self, connection: Any, doing: str) -> None:
@@ -89,7 +90,7 @@ class Facts:
         self._kind = address if host is None else None
         self._host: str | None = unmapped(host) if host is not None and host[:1] == ":" else host
         self._port: int = getattr(address, "port", 0)
-        self._plan = ()
+        self._plan = EMPTY
         self._ends = ()
         self._settlers = ()
         self._pauses = _NOBODY
@@ -103,8 +104,13 @@ class Facts:
 
     @property
     def sent(self) -> int:
-        """Bytes that the application wrote."""
+        """Bytes that the application wrote, those that are held back excepted."""
         return self.meter.sent
+
+    @property
+    def written(self) -> int:
+        """Bytes that the application wrote."""
+        return self.meter.sent + self.meter.held_back()
 
     @property
     def queued(self) -> int:

@@ -1,13 +1,15 @@
 """How a connection is opened: what every one gets alike is worked out once, when the factory is made.
 
-Most guards only set marks and deadlines, the same on every connection. Such a guard is opened once, on a recorder; each
-connection then takes over the recorded plan as it is. A guard that wants to know something about the connection, that
-refuses, or that waits, cannot be recorded: it is opened with each connection.
+Most of netguard's guards only set marks and deadlines, the same on every connection. Such a guard is opened once, on a
+recorder; each connection then takes over the recorded plan as it is. A guard that wants to know something about the
+connection, that refuses, or that waits, cannot be recorded: it is opened with each connection. So are the guards of
+other authors, since nobody knows what else their ``open`` does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
+from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from netguard.connection import Connection
     from netguard.guard import Guard
     from netguard.plan import Do, Memory, Plan
+
+_OURS = "netguard.guards."
 
 OPENING = 60.0
 """Seconds that guards may take to decide, in all, whatever they were told."""
@@ -57,7 +61,7 @@ class Recorder:
 
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
-        self.plan: Plan = ()
+        self.plan: Plan = plan.EMPTY
         self.ends: tuple[Do, ...] = ()
         self.settlers: tuple[Do, ...] = ()
 
@@ -77,9 +81,9 @@ class Recorder:
         """As :meth:`netguard.connection.Connection.when_received`."""
         self._watch(plan.received, count, do)
 
-    def when_sent(self, count: int, do: Do) -> None:
+    def when_sent(self, count: int, do: Do, *, held: bool = False) -> None:
         """As :meth:`netguard.connection.Connection.when_sent`."""
-        self._watch(plan.sent, count, do)
+        self._watch(plan.written if held else plan.sent, count, do)
 
     def settled(self, do: Do) -> None:
         """As :meth:`netguard.connection.Connection.settled`."""
@@ -114,17 +118,13 @@ class Opening:
         self.openers: list[Opener] = []
         self._house = house
         self.installed: list[tuple[Guard, Opener]] = []
-        self._plan: Plan = ()
+        self._plan: Plan = plan.EMPTY
         self._ends: tuple[Do, ...] = ()
         self._settlers: tuple[Do, ...] = ()
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
-        self._received = self._least(plan.received)
-        self._sent = self._least(plan.sent)
-        self._soonest = self._least(plan.age, plan.silence)
-
-    def _least(self, *kinds: plan.When) -> float:
-        return min((each.limit for each in self._plan if each.when in kinds), default=inf)
+        moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
+        self._soonest = min(moments, default=inf)
 
     def _install(self, guard: Guard, beside: Iterable[tuple[Guard, Opener]]) -> None:
         known = (opener for installed, opener in beside if installed == guard)
@@ -134,14 +134,15 @@ class Opening:
         memory.own(guard)
         memory.own(getattr(opener, "__self__", guard))
         recorder = Recorder(memory)
-        try:
-            alike = _is_own_method(opener, guard) and opener(recorder) is None
-        except Exception:  # noqa: BLE001 - whatever it is, it will come out again with a real connection
-            alike = False
-        if not alike:
+        if not _recordable(opener, guard):
             self.openers.append(opener)
             return
-        for each in recorder.plan:
+        try:
+            opener(recorder)
+        except _NotAlikeError:
+            self.openers.append(opener)
+            return
+        for each in recorder.plan.watches:
             self._plan = memory.extend(self._plan, each.when, each.limit, each.do)
         self._ends += recorder.ends
         self._settlers += recorder.settlers
@@ -150,8 +151,8 @@ class Opening:
         """Give a new connection what all connections get."""
         connection.take_over(self._plan, self._ends, self._settlers)
         meter = connection.meter
-        meter.received_mark = self._received
-        meter.sent_mark = self._sent
+        meter.received_mark = self._plan.received_mark
+        meter.sent_mark = self._plan.sent_mark
         meter.due = connection.opened + self._soonest
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
@@ -208,6 +209,7 @@ async def _whole(wait: Awaitable[object]) -> object:
     return await wait
 
 
-def _is_own_method(opener: Opener, guard: Guard) -> bool:
-    """Whether the guard is frozen data all through; what install() made of others may count its calls."""
-    return getattr(opener, "__self__", None) is guard
+def _recordable(opener: Opener, guard: Guard) -> bool:
+    """Whether the guard is one of ours and frozen data all through, and takes no time to decide."""
+    ours = type(guard).__module__.startswith(_OURS) and getattr(opener, "__self__", None) is guard
+    return ours and not iscoroutinefunction(opener)

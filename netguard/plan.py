@@ -1,14 +1,15 @@
 """A condition on a connection, and what to do when it holds.
 
-The watches of a connection are one tuple, its *plan*. Plans and watches are shared between the connections of a factory
-(ten thousand idle connections have one plan), which is why ``do`` takes the connection as its argument.
+The watches of a connection are its *plan*. Plans and watches are shared between the connections of a factory (ten
+thousand idle connections have one plan), which is why ``do`` takes the connection as its argument. What a plan says of
+every connection that has it, such as its lowest marks, is worked out once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 Do = Callable[[Any], object]
 When = Callable[[Any, float], float]
@@ -34,9 +35,6 @@ class Watch:
         self.limit = limit
         self.do = do
         self.private = private
-
-
-Plan = tuple[Watch, ...]
 
 
 def age(connection: Any, limit: float) -> float:
@@ -73,6 +71,56 @@ def sent(_connection: object, _limit: float) -> float:
     return inf
 
 
+def written(_connection: object, _limit: float) -> float:
+    """A mark on the bytes that are written, those that are held back, too: no moment, the meter compares."""
+    return inf
+
+
+class Plan:
+    """The watches of a connection, and what follows from them.
+
+    Args:
+        watches: the watches, in the order in which they were set.
+
+    Attributes:
+        received, sent, written: those that are marks, the lowest first.
+        received_mark, sent_mark: the lowest marks; more bytes than that, and the connection has to think.
+        private: a watch is one connection's own, so the plan is, too.
+        less: plans that came of this one when watches were done with.
+    """
+
+    __slots__ = ("less", "private", "received", "received_mark", "sent", "sent_mark", "watches", "written")
+
+    def __init__(self, watches: tuple[Watch, ...] = ()) -> None:
+        self.watches = watches
+        self.received = _marks(watches, received)
+        self.sent = _marks(watches, sent)
+        self.received_mark = self.received[0].limit if self.received else inf
+        self.written = _marks(watches, written)
+        self.sent_mark = min((each.limit for each in (*self.sent[:1], *self.written[:1])), default=inf)
+        self.private = any(each.private for each in watches)
+        self.less: dict[tuple[Watch, ...], Plan] = {}
+
+    def due(self, connection: Any, now: float) -> tuple[Watch, ...]:
+        """The watches whose moment has come."""
+        return tuple(each for each in self.watches if each.when(connection, each.limit) <= now)
+
+    def next(self, connection: Any) -> float:
+        """The moment of the next watch, as far as is known now."""
+        return min((each.when(connection, each.limit) for each in self.watches), default=inf)
+
+
+def _marks(watches: tuple[Watch, ...], kind: When) -> tuple[Watch, ...]:
+    return tuple(sorted((each for each in watches if each.when is kind), key=_limit))
+
+
+def _limit(watch: Watch) -> float:
+    return watch.limit
+
+
+EMPTY = Plan()
+
+
 class Memory:
     """What the connections of one factory share.
 
@@ -100,18 +148,29 @@ class Memory:
     def extend(self, plan: Plan, when: When, limit: float, do: Do) -> Plan:
         """A plan with one more watch, shared with every connection that has the same."""
         if not self.lasting(do):
-            return (*plan, Watch(when, limit, do, private=True))
+            return Plan((*plan.watches, Watch(when, limit, do, private=True)))
         known = self._known.get((when, limit, do))
         if known is None:
             known = self._first((when, limit, do), Watch(when, limit, do, private=False))
-        return self.share((*plan, known))
+        return self._plan((*plan.watches, known))
 
-    def share(self, plan: Plan) -> Plan:
-        """The first plan that was equal to this one, unless a watch in it is one connection's own."""
-        if any(each.private for each in plan):
-            return plan
-        found: Plan = self._first(plan, plan)
+    def without(self, plan: Plan, done: tuple[Watch, ...]) -> Plan:
+        """A plan without the watches that are done with."""
+        found = plan.less.get(done)
+        if found is None:
+            found = self._plan(tuple(each for each in plan.watches if each not in done))
+            if not plan.private and len(plan.less) < _MOST:
+                plan.less[done] = found
         return found
+
+    def _plan(self, watches: tuple[Watch, ...]) -> Plan:
+        """The first plan that was made of these watches, unless one of them is one connection's own."""
+        known = self._known.get(watches)
+        if known is None:
+            known = Plan(watches)
+            if not known.private:
+                self._first(watches, known)
+        return cast("Plan", known)
 
     def calls(self, before: tuple[Do, ...], do: Do) -> tuple[Do, ...]:
         """Calls and one more, shared when all of them are of owners."""

@@ -132,6 +132,7 @@ class Policy:
         *,
         tick: float = TICK,
         beside: GuardedFactory | None = None,
+        verbose: bool = True,
     ) -> GuardedFactory:
         """Guard a factory, for servers or for clients.
 
@@ -142,6 +143,7 @@ class Policy:
             reactor: the clock (``IReactorTime``); unless given, that of the guarded factory inside, or the global one.
             tick: seconds between two sweeps: a deadline fires within one tick after its moment.
             beside: what an earlier ``wrap`` of this policy returned; limits then count both together.
+            verbose: whether the events of level debug (``accepted``, ``opened``) are told, too.
 
         Raises:
             ContradictoryOptions: the factory is guarded already, with other values.
@@ -151,7 +153,9 @@ class Policy:
             policy, inner = Policy(*self.guards, *factory.guards), factory.wrapped
             reactor = reactor or factory._reactor  # noqa: SLF001 - its property would choose the global one already now
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
-        return GuardedFactory(inner, policy.guards, observed=observed, reactor=reactor, tick=tick, beside=beside)
+        return GuardedFactory(
+            inner, policy.guards, observed=observed, reactor=reactor, tick=tick, beside=beside, verbose=verbose
+        )
 
 
 def _rank(kind: type[Guard]) -> tuple[int, str]:

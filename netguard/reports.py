@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from netguard.errors import Reason
-from netguard.events import Sampler, emit
+from netguard.events import DETAILS, Sampler, emit
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -19,20 +19,25 @@ class Reports:
 
     Args:
         seconds: a monotonic clock.
+        verbose: whether to tell the events of level debug, too.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(self, seconds: Callable[[], float], *, verbose: bool = True) -> None:
         self.sampler = Sampler(seconds)
+        self._untold = frozenset() if verbose else DETAILS
 
-    def tell(self, connection: Facts, name: str, reason: BaseException | None = None) -> None:
+    def tell(self, connection: Facts, name: str, reason: BaseException | None = None, **about: object) -> None:
         """Tell an event.
 
         Args:
             connection: whose life it is.
             name: a word of the vocabulary.
             reason: why, for those events that have a why.
+            about: more fields.
         """
-        fields = who(connection)
+        if name in self._untold:
+            return
+        fields = who(connection) | about
         if name in {"closed", "cut"}:
             fields["duration"] = round(connection.age, 3)
             fields["bytes_in"] = connection.received
@@ -40,7 +45,7 @@ class Reports:
         if reason is not None:
             fields |= why(reason)
         if name.startswith("would_"):
-            self.sampler.emit(name, f"{name} {type(reason).__name__}", fields)
+            self.sampler.emit(name, f"{name} {fields.get('guard')}", fields)
         else:
             emit(name, fields)
 

@@ -110,6 +110,8 @@ class GuardedTransport:
     @property
     def disconnecting(self) -> Any:
         """Whether the connection is being closed, by the transport's own word or because bytes held back come first."""
+        if self._meter.backlog is None:
+            return self._transport.disconnecting
         return self._meter.closing or self._transport.disconnecting
 
     @property

@@ -126,7 +126,7 @@ class Wrapper(WritingMeter):
         early, self.early = self.early, None
         if early is not None:
             self.received = 0  # it comes, and counts, once more
-        self.connection.start()
+        self.connection.start(waited=early is not None)
         self.protocol.makeConnection(GuardedTransport(self, self.transport))
         if early is not None:
             early.replay(self)
@@ -202,7 +202,7 @@ class Wrapper(WritingMeter):
         if self.early is not None:
             return _provides(_ASKED_FOR)
         provided = providedBy(self.protocol)
-        return _provides(tuple(each for each in _ASKED_FOR if provided.isOrExtends(each)))
+        return _answers.get(provided) or _answer(provided)
 
     @property
     def wrappedProtocol(self) -> Any:
@@ -216,6 +216,18 @@ class Wrapper(WritingMeter):
 
 
 _ASKED_FOR = (IHalfCloseableProtocol, IFileDescriptorReceiver, IHandshakeListener)
+
+
+_MOST_ANSWERS = 1024
+_answers: dict[Any, Any] = {}
+
+
+def _answer(provided: Any) -> Any:
+    """What transports are told about a protocol that provides this; asked several times for each connection."""
+    if len(_answers) >= _MOST_ANSWERS:
+        _answers.clear()
+    found = _answers[provided] = _provides(tuple(each for each in _ASKED_FOR if provided.isOrExtends(each)))
+    return found
 
 
 @cache

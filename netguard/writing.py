@@ -44,6 +44,7 @@ class WritingMeter(Meter):
         if self.connection.state == "open" and data:
             self.backlog = self.backlog or Backlog()
             self.backlog.add(data if type(data) is bytes else bytes(memoryview(data)))
+            self.connection.cross_written()
             self.release_writing()
 
     def release_writing(self) -> None:
