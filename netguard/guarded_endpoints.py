@@ -50,10 +50,12 @@ class Together:
     Args:
         policy: the guards.
         reactor: the clock; the global reactor's when it is None or tells no time.
+        verbose: whether the events of level debug are told, too: two lines more for each connection.
     """
 
     policy: Policy
     reactor: Any = None
+    verbose: bool = False
     _first: GuardedFactory | None = field(default=None, init=False)
 
     def wrap(self, factory: IProtocolFactory) -> GuardedFactory:
@@ -63,7 +65,7 @@ class Together:
             ContradictoryOptions: it is guarded already, with other values.
         """
         clock = self.reactor if IReactorTime.providedBy(self.reactor) else None
-        guarded = self.policy.wrap(factory, clock, beside=self._first)
+        guarded = self.policy.wrap(factory, clock, beside=self._first, verbose=self.verbose)
         if self._first is None:
             self._first = guarded
         return guarded

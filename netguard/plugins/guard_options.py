@@ -59,6 +59,10 @@ class GuardOptions(usage.Options):
         ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
     ]
 
+    optFlags: ClassVar[list[list[Any]]] = [
+        ["verbose", None, "tell every connection's beginning in the log, too (events accepted and opened)"],
+    ]
+
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
         super().__init__()  # type: ignore[no-untyped-call]

@@ -69,15 +69,17 @@ class Keeper:
     Args:
         policy: the guards.
         reactor: the clock; the global reactor unless given.
+        verbose: whether the events of level debug are told, too.
     """
 
     policy: Policy
     reactor: Any = None
+    verbose: bool = False
     _together: Together = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin to count."""
-        self._together = Together(self.policy, self.reactor)
+        self._together = Together(self.policy, self.reactor, self.verbose)
 
     def guard(self, service: Any) -> list[Found]:
         """Guard a service and everything below it, and whatever will be added below it later.

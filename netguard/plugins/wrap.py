@@ -98,7 +98,10 @@ them together. What is not guarded (datagrams, connections that it opens itself)
             raise usage.UsageError(f"name the plugin to guard, as in: {_EXAMPLE}")
         name, *rest = self.words
         self.maker = find(name)
-        self.inner = self.maker.options()
+        try:
+            self.inner = self.maker.options()
+        except ImportError as why:
+            self.fail(f"{name} cannot be loaded: {why}")
         if isinstance(self.inner, GuardOptions):
             raise usage.UsageError(f"{name} has guards of its own: give their options to it")
         parent = twistd_options() if self.parent is None else self.parent
@@ -142,7 +145,7 @@ def makeService(options: Options) -> Any:
             raise
         options.fail(f"{name}: {type(why).__name__}: {why}", see=name)
     try:
-        found = Keeper(options.policy).guard(service)
+        found = Keeper(options.policy, verbose=bool(options["verbose"])).guard(service)
     except OptionError as why:
         options.fail(f"{name}: {why}")
     if all(each.reason is not None for each in found):

@@ -1,7 +1,7 @@
 """Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [echo|churn|chunk|idle ...]``.
 
-Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed drifts
-does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
+Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed
+drifts does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Server:
 
 def cpu_ratios(title: str, load: Callable[[int], int], bars: str) -> None:
     """CPU microseconds of the server for one unit of a load, and its ratio to the bare server, pair by pair."""
-    kinds = ("bare", "stack", "guarded", "defaults")
+    kinds = ("bare", "stack", "guarded", "verbose", "defaults")
     servers = {kind: Server.start(kind) for kind in kinds}
     costs: dict[str, list[float]] = {kind: [] for kind in kinds}
     for kind in kinds:
@@ -92,7 +92,7 @@ def idle() -> None:
     """Memory of idle connections, and the sweep of ten thousand."""
     many = 10_000
     print(f"{many} idle connections: KiB each; milliseconds of one sweep    bars: <= 1.6 KiB; <= 2 ms")
-    for kind in ("bare", "stack", "guarded", "defaults"):
+    for kind in ("bare", "stack", "guarded", "verbose", "defaults"):
         server = Server.start(kind)
         clients.churn(server.port, 200)
         before = server.ask("memory")
@@ -128,7 +128,9 @@ def chunk() -> None:
     pairs = [(cost({"idle": "1h"}), cost(GENEROUS)) for _ in range(ROUNDS)]
     one, every = (statistics.median(each) for each in zip(*pairs, strict=True))
     ratio = statistics.median(every / one for one, every in pairs)
-    print(f"a chunk of 1 KiB, delivered in memory: one guard {one:.0f} ns, all {every:.0f} ns, ratio {ratio:.2f}    bar: <= 1.15")
+    print(
+        f"a chunk of 1 KiB, delivered in memory: one guard {one:.0f} ns, all {every:.0f} ns, ratio {ratio:.2f}    bar: <= 1.15"
+    )
 
 
 BENCHES = {each.__name__: each for each in (chunk, echo, churn, idle)}
@@ -138,7 +140,7 @@ def main(names: list[str]) -> None:
     """Run those that are named, or all."""
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     os.sched_setaffinity(0, {CORES[-1]})
     for name in names or BENCHES:

@@ -61,8 +61,11 @@ def stack(factory: Factory) -> Any:
 KINDS: dict[str, Callable[[Factory], Any]] = {
     "bare": lambda factory: factory,
     "stack": stack,
-    "guarded": lambda factory: Policy.from_options(GENEROUS).wrap(factory),
-    "defaults": lambda factory: Policy.from_options(defaults("guard") | {"max-per-peer": "off", "max-connections": "off"}).wrap(factory),
+    "guarded": lambda factory: Policy.from_options(GENEROUS).wrap(factory, verbose=False),
+    "verbose": lambda factory: Policy.from_options(GENEROUS).wrap(factory),
+    "defaults": lambda factory: Policy.from_options(
+        defaults("guard") | {"max-per-peer": "off", "max-connections": "off"}
+    ).wrap(factory, verbose=False),
 }
 
 
@@ -89,6 +92,7 @@ class Console(Protocol):
 
     def sweep(self) -> float:
         """Milliseconds of one sweep: the best of twenty."""
+
         def once() -> float:
             began = time.perf_counter()
             self.guarded.sweep()

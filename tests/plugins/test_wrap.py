@@ -168,6 +168,18 @@ def test_a_plugin_that_has_guards_is_not_wrapped(plugin: Plugin) -> None:
     )
 
 
+def test_a_plugin_that_cannot_be_loaded_is_a_mistake(plugin: Plugin) -> None:
+    """Its own dependencies may be missing."""
+
+    def missing() -> None:
+        raise ModuleNotFoundError("No module named 'bcrypt'")
+
+    plugin.options = missing
+    assert ending(lambda: under_twistd("plugin")).startswith(
+        "twistd netguard-wrap: plugin cannot be loaded: No module named 'bcrypt'"
+    )
+
+
 def test_plugins_are_found_by_their_names() -> None:
     """As twistd finds them."""
     assert find("web").tapname == "web"
