@@ -36,6 +36,10 @@ class Connection(Protocol):
 
     @property
     def sent(self) -> int:
+        """Bytes that the application wrote, those that are held back excepted."""
+
+    @property
+    def written(self) -> int:
         """Bytes that the application wrote."""
 
     @property
@@ -93,8 +97,12 @@ class Connection(Protocol):
     def when_received(self, count: int, do: Callable[[Any], object]) -> None:
         """Call ``do`` as soon as more than this many bytes have come, before they are delivered."""
 
-    def when_sent(self, count: int, do: Callable[[Any], object]) -> None:
-        """Call ``do`` when this many bytes have been written and more are to follow, before they do."""
+    def when_sent(self, count: int, do: Callable[[Any], object], *, held: bool = False) -> None:
+        """Call ``do`` when this many bytes have been written and more are to follow, before they do.
+
+        Bytes that are held back do not count. With ``held`` they do: ``do`` is then called as soon as more than this
+        many bytes have been written, and they are queued already.
+        """
 
     def pause(self, who: str, way: Way = "in") -> None:
         """Stop reading from the peer, or passing on what the application writes, until ``who`` resumes."""

@@ -56,7 +56,7 @@ class ByteLimit(Guard):
         if self.item is not None:
             connection.when_received(0, self.begin_items)
         if self.queue is not None:
-            connection.when_sent(self.queue, self.look_at_queue)
+            connection.when_sent(self.queue, self.look_at_queue, held=True)
 
     def cut_in(self, connection: Connection) -> None:
         """More came than may come."""
@@ -81,7 +81,7 @@ class ByteLimit(Guard):
         """So much was written that the queue might be full: measure it, and say when that can next be so."""
         waiting = connection.queued
         room = (self.queue or 0) - waiting
-        if room > 0:
-            connection.when_sent(connection.sent + room, self.look_at_queue)
+        if room >= 0:
+            connection.when_sent(connection.written + room, self.look_at_queue, held=True)
         else:
-            connection.cut(QueueTooLong(self.queue, waiting + 1))
+            connection.cut(QueueTooLong(self.queue, waiting))

@@ -94,8 +94,10 @@ class MemoryTransport(FileDescriptor):
         if self.disconnected or self.aborted:
             return
         try:
-            why = self.doRead() if self._reading else None
-            if why is None and self._writing and not self.disconnected and self.room != 0:
+            if self._reading:
+                self.doRead()
+            why: Any = None
+            if self._writing and self.connected and self.room != 0:
                 why = self._base.doWrite()
         except BaseException:
             self.connectionLost(Failure())
@@ -104,7 +106,7 @@ class MemoryTransport(FileDescriptor):
             self.connectionLost(Failure(why))
         self._schedule()
 
-    def doRead(self) -> BaseException | None:
+    def doRead(self) -> None:
         """Read what one call of recv would bring."""
         if self.unread:
             data = bytes(self.unread[: self.bufferSize])
@@ -114,7 +116,6 @@ class MemoryTransport(FileDescriptor):
             self._peer_finished = False
             self.stopReading()
             self.readConnectionLost(Failure(ConnectionDone()))
-        return None
 
     def writeSomeData(self, data: bytes) -> int:
         """Give the peer what it takes."""
