@@ -17,15 +17,15 @@ from zope.interface import alsoProvides, implementer, providedBy
 from netguard import events
 from netguard.early import WAITING, Early
 from netguard.errors import Draining, Expelled, Reason, Unwanted
-from netguard.meter import needing_thought
 from netguard.opening import Opening
 from netguard.plan import Memory
 from netguard.refusal import refusal
 from netguard.reports import Reports
+from netguard.sweep import Sweep
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IReactorTime
+    from twisted.internet.interfaces import IAddress, IProtocol, IReactorTime
 
     from netguard.connection import Connection
     from netguard.guard import Guard
@@ -69,12 +69,10 @@ class GuardedFactory:
         self.wrapped = wrapped
         self.observed = observed
         self._reactor = reactor
-        self._interval = tick
         self._live: dict[Wrapper, None] = {}
-        self._sweeping: IDelayedCall | None = None
-        self._ports = 0
         self._waiting: list[Deferred[None]] = []
         self._reports = Reports(self._seconds, verbose=verbose)
+        self._sweep = Sweep(self, self._live, self._reports.sampler, tick)
         self.closed = False
         self.follower: Follower | None = None
         self.guards = tuple(guards)
@@ -103,7 +101,7 @@ class GuardedFactory:
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Let the guards decide, then the application's factory; None is a refusal."""
-        self._wake()
+        self._sweep.wake()
         wrapper = Wrapper(self, addr, next(_numbers))
         connection = wrapper.connection
         self.opening.begin(connection)
@@ -119,7 +117,7 @@ class GuardedFactory:
             if connection.state != "opening":
                 self.disconnected(wrapper)
                 wrapper.let_go()
-                self._rest()
+                self._sweep.rest()
         if connection.state != "opening":
             return cast("IProtocol | None", refusal(self))
         self._live[wrapper] = None
@@ -207,7 +205,7 @@ class GuardedFactory:
     def left(self) -> None:
         """The last application may have heard of its end."""
         if not self._live:
-            self._rest()
+            self._sweep.rest()
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 each.callback(None)
@@ -228,37 +226,9 @@ class GuardedFactory:
         """Tell that code called for this connection raised; the exception is the current one."""
         _log.failure("netguard: {doing} failed in session {session}", doing=doing, session=connection.number)
 
-    # the sweep
-
-    def _wake(self) -> None:
-        if self._sweeping is None:
-            self._sweeping = self.reactor.callLater(self._interval, self._sweep)
-
-    def _rest(self) -> None:
-        """Leave no timer behind when there is nothing to sweep and nothing to tell.
-
-        While ports are open the next connection may come at once; then the timer is left to run out by itself.
-        """
-        if self._sweeping and not (self._live or self._ports or self._reports.sampler.holding):
-            self._sweeping.cancel()
-            self._sweeping = None
-
-    def _sweep(self) -> None:
-        self._sweeping = None
-        self.sweep()
-        if self._live or self._reports.sampler.holding:
-            self._wake()
-
     def sweep(self) -> None:
         """Let every connection think that is due or active; called once a tick."""
-        now = self.reactor.seconds()
-        for meter in needing_thought(self._live, now):
-            try:
-                meter.connection.look(now)
-            except Exception:  # noqa: BLE001 - one strange transport must not keep the others from being judged
-                self.failed(meter.connection, "the sweep")
-                meter.connection.cut(Expelled())
-        self._reports.sampler.flush()
+        self._sweep.now()
 
     # the end
 
@@ -287,14 +257,14 @@ class GuardedFactory:
 
     def doStart(self) -> None:
         """Start the wrapped factory."""
-        self._ports += 1
+        self._sweep.ports += 1
         self.wrapped.doStart()
 
     def doStop(self) -> None:
         """Stop the wrapped factory; nothing of ours is left behind."""
-        self._ports = max(0, self._ports - 1)
+        self._sweep.ports = max(0, self._sweep.ports - 1)
         self._reports.sampler.finish()
-        self._rest()
+        self._sweep.rest()
         self.wrapped.doStop()
 
     def acceptableProtocols(self) -> list[bytes]:
