@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from netguard.accounts import passwords
 from netguard.accounts.credentials import APOP, PASSWORD
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
-from netguard.plugins import pop_demo
 from netguard.plugins.pop_demo import USER, Demo, samples
 from tests.popserver import PATIENCE, ROOT, Output, Server, environment, on_the_wire, serving, stored
 
@@ -89,7 +89,7 @@ def test_an_interrupted_one_is_not_taken_for_whole(tmp_path: Path, monkeypatch: 
 
     demo = Demo(tmp_path / "demo")
     with monkeypatch.context() as patched:
-        patched.setattr(pop_demo.passwords, "hashed", interrupt)
+        patched.setattr(passwords, "hashed", interrupt)
         with pytest.raises(KeyboardInterrupt):
             demo.prepare()
     with pytest.raises(ValueError, match="holds no demonstration"):
