@@ -110,7 +110,7 @@ class GuardOptions(usage.Options):
             The same service.
         """
         if self["log-format"] is not None and self.parent is not None:
-            logs.bring(service, self["log-format"], self.parent)
+            logs.bring(service, self["log-format"], self.parent, verbose=bool(self["verbose"]))
         return service
 
     def getUsage(self, width: int | None = None) -> str:

@@ -43,20 +43,21 @@ def _in_foreground(twistd: Mapping[str, Any]) -> bool:
     return bool(twistd["nodaemon"] or twistd["debug"])
 
 
-def bring(service: Any, log_format: str, twistd: Mapping[str, Any]) -> None:
+def bring(service: Any, log_format: str, twistd: Mapping[str, Any], *, verbose: bool = False) -> None:
     """Let a service set the log's format when it joins its application.
 
     Args:
         service: what ``makeService`` is about to return.
         log_format: ``text`` or ``json``.
         twistd: the options of twistd itself: they say where the log goes.
+        verbose: whether events of level debug are written, too.
     """
     join: Callable[[Any], object] = service.setServiceParent
 
     def join_and_bring(parent: Any) -> None:
         join(parent)  # first: some services bring an observer of their own
         if isinstance(parent, Componentized):
-            observer = line_observer(_open(twistd), FORMATS[log_format])
+            observer = line_observer(_open(twistd), FORMATS[log_format], verbose=verbose)
             parent.setComponent(ILogObserver, observer)
 
     service.setServiceParent = join_and_bring

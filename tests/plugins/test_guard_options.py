@@ -57,7 +57,7 @@ def complaint(*words: str) -> str:
 def test_every_option_of_the_catalogue_is_a_flag() -> None:
     """Whatever a guard declares can be typed."""
     names = {name.rstrip("=") for name in GuardOptions().longOpt}
-    assert names == {*flags(), OBSERVE, "config", "log-format", "help", "version"}
+    assert names == {*flags(), OBSERVE, "config", "log-format", "verbose", "help", "version"}
 
 
 @pytest.mark.parametrize(("kind", "surface"), [(GuardOptions, "guard"), (PopLike, "pop")])

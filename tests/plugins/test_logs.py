@@ -30,7 +30,8 @@ def twistd(**options: Any) -> dict[str, Any]:
 
 def observer_of(service: Any, **options: Any) -> Any:
     """The observer that a service brings to its application."""
-    logs.bring(service, options.pop("format", "json"), twistd(**options))
+    verbose = options.pop("verbose", False)
+    logs.bring(service, options.pop("format", "json"), twistd(**options), verbose=verbose)
     application: Any = Application("test")
     service.setServiceParent(application)
     return application.getComponent(ILogObserver)
@@ -98,6 +99,15 @@ def test_in_the_foreground_lines_go_to_standard_output(
     """As twistd -n does it."""
     observer_of(Service(), format=form)(EVENT)
     assert line in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_events_of_level_debug_are_written_only_when_asked_for(
+    verbose: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --verbose, a connection's beginning is a line, too."""
+    observer_of(Service(), verbose=verbose)({**EVENT, "log_level": LogLevel.debug})
+    assert ("hello world" in capsys.readouterr().out) == verbose
 
 
 @pytest.mark.parametrize(("name", "written"), [("own.log", "own.log"), (None, "twistd.log")])

@@ -70,6 +70,7 @@ def test_an_endpoint_service_is_guarded_where_it_stands(reactor: Any, keeper: Ke
     assert list(root) == [serving]
     assert serving.endpoint._port == 8080
     assert not hasattr(serving.endpoint, "nothing_of_that_name")
+    assert not hasattr(object.__new__(type(serving.endpoint)), "_port")
     start(root)
     number, guarded, _, _ = reactor.tcpServers[0]
     assert number == 8080
