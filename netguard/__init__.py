@@ -14,6 +14,7 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.write_stall import WriteStall
+from netguard.mixins import TimeoutMixin
 from netguard.options import option
 from netguard.policy import CATALOGUE, Policy
 
@@ -35,6 +36,7 @@ __all__ = [
     "LoginTimeout",
     "MinimumRate",
     "Policy",
+    "TimeoutMixin",
     "WriteStall",
     "connection_of",
     "frozen",

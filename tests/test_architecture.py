@@ -83,9 +83,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "policy": {"factory", "guard", "guards", "options", "errors", "units"},
     # a protocol's own deadlines, without guards
-    "deadlines": _LOW,
-    "watch": {"deadlines", "outflow"},
-    "mixins": {*_LOW, "deadlines", "watch"},
+    "mixins": {*_LOW, "outflow"},
     # services
     "wire": set(),
     "clients": {"wire", "errors", "units", "events"},

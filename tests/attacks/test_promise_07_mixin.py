@@ -14,8 +14,8 @@ from twisted.internet.error import ConnectionAborted
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
-from netguard.deadlines import ReadTimedOut, WriteTimedOut
 from netguard.mixins import TimeoutMixin
+from netguard.mixins.deadlines import ReadTimedOut, WriteTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ from twisted.protocols import policies
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 
-from netguard.deadlines import PhaseTimedOut, ReadTimedOut, TimedOut, WriteTimedOut
 from netguard.mixins import TimeoutMixin
+from netguard.mixins.deadlines import PhaseTimedOut, ReadTimedOut, TimedOut, WriteTimedOut
 
 
 class Queueing(StringTransport):

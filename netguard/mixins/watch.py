@@ -14,7 +14,7 @@ from attrs import define, field
 from twisted.internet.abstract import FileDescriptor
 from twisted.python.runtime import seconds as runtime_seconds
 
-from netguard.deadlines import Deadlines
+from netguard.mixins.deadlines import Deadlines
 from netguard.outflow import base_of, progress, queued
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from twisted.internet.error import ConnectionAborted
 
-from netguard.deadlines import (
+from netguard.errors import Idle, WriteStalled
+from netguard.mixins.deadlines import (
     LOOKS,
     Deadlines,
     PhaseTimedOut,
@@ -13,7 +14,6 @@ from netguard.deadlines import (
     TimedOut,
     WriteTimedOut,
 )
-from netguard.errors import Idle, WriteStalled
 
 
 def test_nothing_running_never_strikes() -> None:

@@ -21,9 +21,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
-from netguard.deadlines import LOOKS, WriteTimedOut
+from netguard.mixins.deadlines import LOOKS, WriteTimedOut
+from netguard.mixins.watch import Watch
 from netguard.units import duration
-from netguard.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class TimeoutMixin:
     Attributes:
         timeOut: the idle period, or None. As in Twisted, it runs once ``setTimeout`` was called.
         timeoutReason: the deadline that passed last: TimedOut, ReadTimedOut, WriteTimedOut or
-            PhaseTimedOut (:mod:`netguard.deadlines`). ``timeoutConnection`` finds it here; after an abort
+            PhaseTimedOut (:mod:`netguard.mixins.deadlines`). ``timeoutConnection`` finds it here; after an abort
             ``connectionLost`` gets it as its reason.
     """
 

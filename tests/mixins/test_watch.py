@@ -10,7 +10,7 @@ from attrs import define, field
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.task import Clock
 
-from netguard.watch import Watch
+from netguard.mixins.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -217,7 +217,7 @@ def test_a_queue_of_constant_length_that_moves_is_progress() -> None:
 def test_a_queue_that_is_no_descriptors_is_judged_by_its_length() -> None:
     """Where bytes are seen to wait but not to leave, a shorter queue is progress."""
 
-    @define
+    @define(slots=False)
     class Queue:
         dataBuffer: bytes = b"12345"
 
