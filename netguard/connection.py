@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import ISSLTransport
 
 from netguard import plan
+from netguard.errors import OpeningFailed
 from netguard.facts import Facts, Way
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from netguard.errors import Reason
     from netguard.plan import Do, Plan, Watch, When
+
+UNCONNECTED = 60.0
+"""Seconds after which a connection that still has no transport never will have one."""
 
 _LAYERS = 8
 """How many transports may lie on one another between an application and its guards."""
@@ -230,11 +234,16 @@ class Connection(Facts):
         if not self.admitted:
             meter.due = inf
             return
+        if meter.transport is None and now - self.opened >= UNCONNECTED:
+            self.refuse(OpeningFailed())
+            return
         meter.notice(now)
         due = self._plan.due(self, now)
         if due:
             self._fire(due)
         meter.due = self._plan.next(self)
+        if meter.transport is None:
+            meter.due = min(meter.due, self.opened + UNCONNECTED)
 
     def _fire(self, due: tuple[Watch, ...]) -> None:
         self._plan = self.house.memory.without(self._plan, due)

@@ -115,9 +115,7 @@ class GuardedFactory:
                 wrapper.wait(early)
         finally:
             if connection.state != "opening":
-                self.disconnected(wrapper)
-                wrapper.let_go()
-                self._sweep.rest()
+                self._end(wrapper)
         if connection.state != "opening":
             return cast("IProtocol | None", refusal(self))
         self._live[wrapper] = None
@@ -201,6 +199,16 @@ class GuardedFactory:
         if before in ("opening", "refused"):
             why = connection.reason or (NoProtocol() if reason is None else reason)
             self._follow(wrapper, why if isinstance(why, Failure) else Failure(why))
+
+    def abandoned(self, wrapper: Wrapper) -> None:
+        """What asked for a protocol never connected it, say because its TLS failed before: give its place back."""
+        if wrapper in self._live:
+            self._end(wrapper)
+
+    def _end(self, wrapper: Wrapper) -> None:
+        self.disconnected(wrapper)
+        wrapper.let_go()
+        self.left()
 
     def left(self) -> None:
         """The last application may have heard of its end."""

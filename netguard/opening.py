@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from netguard import plan
+from netguard.connection import UNCONNECTED
 from netguard.early import Early, Opener
 from netguard.errors import OpeningFailed
 
@@ -153,7 +154,7 @@ class Opening:
         meter = connection.meter
         meter.received_mark = self._plan.received_mark
         meter.sent_mark = self._plan.sent_mark
-        meter.due = connection.opened + self._soonest
+        meter.due = connection.opened + min(self._soonest, UNCONNECTED)
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
         """Ask guards in turn, until one refuses or needs time.

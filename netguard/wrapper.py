@@ -55,6 +55,9 @@ class Owner(Shape):
     def disconnected(self, wrapper: Wrapper, reason: Failure) -> None:
         """The transport is gone: give every place back."""
 
+    def abandoned(self, wrapper: Wrapper) -> None:
+        """It is closed, and there never was a transport that could say that it is gone."""
+
     def left(self) -> None:
         """The application has heard of it, too."""
 
@@ -111,6 +114,12 @@ class Wrapper(WritingMeter):
         if not connection.listening:
             self.hold_reading()
         self._owner.connected(self)
+
+    def close(self) -> None:
+        """Let nothing pass any more, and abort the transport if there is one."""
+        super().close()
+        if self.transport is None:
+            self._owner.abandoned(self)
 
     @property
     def _owner(self) -> Owner:

@@ -81,21 +81,25 @@ class Logged:
 
     def take_failures(self, *kinds: type[BaseException]) -> list[Failure]:
         """Expect tracebacks: return those of the given kinds (default: all) and do not fail for them."""
-        found = [e for e in self._untaken() if not kinds or e["log_failure"].check(*kinds)]
+        found = [e for e in self._untaken() if not kinds or _failure(e).check(*kinds)]
         self._taken.extend(found)
-        return [event["log_failure"] for event in found]
+        return [_failure(event) for event in found]
 
     def unexpected(self) -> list[str]:
         """The tracebacks, and critical messages, that nobody took."""
         return [
-            event["log_failure"].getTraceback() if "log_failure" in event else str(event.get("log_format"))
+            _failure(event).getTraceback() if _failure(event) else str(event.get("log_format"))
             for event in self.events
-            if event not in self._taken
-            and ("log_failure" in event or event.get("log_level") is LogLevel.critical)
+            if event not in self._taken and (_failure(event) or event.get("log_level") is LogLevel.critical)
         ]
 
     def _untaken(self) -> list[LogEvent]:
-        return [event for event in self.events if "log_failure" in event and event not in self._taken]
+        return [event for event in self.events if _failure(event) and event not in self._taken]
+
+
+def _failure(event: LogEvent) -> Any:
+    """The failure in an event, also of the older kind that reactors log; else None."""
+    return event.get("log_failure") or event.get("failure")
 
 
 @pytest.fixture(autouse=True)

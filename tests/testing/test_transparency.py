@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netguard.guard import Connection, Guard, frozen
-from netguard.guards.idle_timeout import IdleTimeout
 from netguard.policy import Policy, flags
 from netguard.testing import SCRIPTS, check_transparent, differences
 from netguard.testing.transparency import MANY, Script
