@@ -123,7 +123,7 @@ class Connection(Protocol):
         """Call ``do`` when the application says that the peer is past its login."""
 
     def at_end(self, do: Callable[[Any], object]) -> None:
-        """Call ``do`` once, when the connection has ended, however that came about; a later guard's refusal included."""
+        """Call ``do`` once, when the connection has ended, however that came about; a later refusal included."""
 
 
 VERBS = (

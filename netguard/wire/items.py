@@ -29,10 +29,16 @@ class ItemCounter:
             The length of the longest item that the chunk ends or leaves open, its delimiter not counted; when all are
             within the limit, some number that is, too.
         """
-        if self.tail or self.overlaps or self.run + len(data) > self.limit or data.endswith(self.begun):
+        run = self.run + len(data)
+        if run > self.limit or self.tail or self.overlaps:
             return self._measure(data)
-        at = data.rfind(self.delimiter)
-        self.run = self.run + len(data) if at < 0 else len(data) - at - len(self.delimiter)
+        if data.endswith(self.delimiter):
+            self.run = 0
+        elif data.endswith(self.begun):
+            return self._measure(data)
+        else:
+            at = data.rfind(self.delimiter)
+            self.run = run if at < 0 else len(data) - at - len(self.delimiter)
         return 0
 
     def _measure(self, data: bytes) -> int:

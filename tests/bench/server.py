@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from options import GENEROUS
 from twisted.internet import epollreactor
 
 epollreactor.install()
@@ -25,20 +26,9 @@ from twisted.logger import globalLogBeginner  # noqa: E402
 from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, WrappingFactory  # noqa: E402
 
-from netguard.policy import Policy, defaults, flags  # noqa: E402
+from netguard.policy import Policy, defaults  # noqa: E402
 
 reactor: Any = _reactor
-
-GENEROUS = {
-    "idle": "1h", "first-byte": "1h", "handshake": "1h", "login": "1h", "lifetime": "24h", "write-stall": "1h",
-    "min-rate-in": "1", "min-rate-out": "1", "min-rate-grace": "10s", "max-in": "10GiB", "max-out": "10GiB",
-    "max-item": "64KiB", "max-queue": "64MiB", "delimiter": r"\r\n", "rate-in": "10GiB", "rate-out": "10GiB",
-    "max-connections": "100000", "max-per-peer": "100000", "peer-prefix": "32,64", "connect-rate": "1000000/s",
-    "connect-rate-per-peer": "1000000/s",
-}  # fmt: skip
-"""Every option of the catalogue on, and none of them reached."""
-
-assert GENEROUS.keys() == flags().keys(), GENEROUS.keys() ^ flags().keys()
 
 
 class Echo(LineOnlyReceiver):
@@ -108,7 +98,7 @@ class Console(Protocol):
 def main(kind: str) -> None:
     """Serve until standard input ends."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
-    factory = Factory.forProtocol(Echo)
+    factory: Any = Factory.forProtocol(Echo)
     factory.noisy = False
     served = KINDS[kind](factory)
     port = reactor.listenTCP(0, served, interface="127.0.0.1", backlog=4096)

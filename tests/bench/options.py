@@ -1,0 +1,14 @@
+"""Every option of the catalogue on, and none of them reached."""
+
+from __future__ import annotations
+
+from netguard.policy import flags
+
+GENEROUS = {
+    "idle": "1h", "first-byte": "1h", "handshake": "1h", "login": "1h", "lifetime": "24h", "write-stall": "1h",
+    "min-rate-in": "1", "min-rate-out": "1", "min-rate-grace": "10s", "max-in": "10GiB", "max-out": "10GiB",
+    "max-item": "64KiB", "max-queue": "64MiB", "delimiter": r"\r\n", "rate-in": "10GiB", "rate-out": "10GiB",
+    "max-connections": "100000", "max-per-peer": "100000", "peer-prefix": "32,64", "connect-rate": "1000000/s",
+    "connect-rate-per-peer": "1000000/s",
+}  # fmt: skip
+assert GENEROUS.keys() == flags().keys(), GENEROUS.keys() ^ flags().keys()
