@@ -6,6 +6,9 @@ The rules of this file:
   ``$argon2id$v=19$m=...,t=...,p=...$salt$tag``.
 * A verifier brings its own cost, so its cost is read, and bounded, before any work is done: a row that asks
   for 4 GiB is trouble with the store, not a reason to try.
+* OpenSSL runs several lanes in threads of one small pool for the whole process (as many as there are cores).
+  Two derivations at once can each hold some of them and wait for more, for ever. So there is one lane by
+  default, which needs none of those threads, and verifiers with more take turns.
 """
 
 from __future__ import annotations
@@ -13,12 +16,18 @@ from __future__ import annotations
 import base64
 import os
 import re
+import threading
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 from cryptography.exceptions import InvalidKey, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from netguard.accounts.interface import AccountsTrouble
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
 
 _SALT_OCTETS = 16
 _TAG_OCTETS = 32
@@ -28,6 +37,8 @@ _TAG_OCTETS = 32
 MOST_MEMORY = 256 * 1024
 MOST_PASSES = 30
 MOST_LANES = 16
+
+_several_lanes = threading.Lock()
 
 _VERIFIER = re.compile(
     r"\$argon2id\$v=19\$m=(?P<memory>[1-9]\d{0,9}),t=(?P<passes>[1-9]\d{0,9}),p=(?P<lanes>[1-9]\d{0,9})"
@@ -43,18 +54,23 @@ class UnusableVerifier(Exception):
 class Cost:
     """What one hash or check costs.
 
-    The default is the second recommended option of RFC 9106, section 4, for where memory is scarce: 64 MiB, 3
-    passes, 4 lanes. (OWASP's Password Storage Cheat Sheet asks for 19 MiB and 2 passes at least.)
+    The default is the second recommended option of RFC 9106, section 4, for where memory is scarce: 64 MiB and 3
+    passes, but in 1 lane: 4 would cost the same work and need threads. (OWASP's Password Storage Cheat Sheet
+    asks for 19 MiB, 2 passes and 1 lane at least.)
 
     Args:
         memory: KiB.
         passes: how often the memory is gone over.
-        lanes: how many may be filled at once; each takes a thread while it runs.
+        lanes: how many may be filled at once, in threads of OpenSSL's.
     """
 
     memory: int = 64 * 1024
     passes: int = 3
-    lanes: int = 4
+    lanes: int = 1
+
+    def in_turn(self) -> AbstractContextManager[object]:
+        """What a derivation of this cost has to hold while it runs."""
+        return _several_lanes if self.lanes > 1 else nullcontext()
 
 
 def hashed(password: bytes, cost: Cost | None = None) -> str:
@@ -62,7 +78,7 @@ def hashed(password: bytes, cost: Cost | None = None) -> str:
 
     Args:
         password: as a client will send it.
-        cost: what a check shall cost; RFC 9106's second recommended option when None.
+        cost: what a check shall cost; see `Cost` for the default.
 
     Raises:
         AccountsTrouble: when the OpenSSL behind `cryptography` has no Argon2id (before 3.2).
@@ -78,7 +94,8 @@ def hashed(password: bytes, cost: Cost | None = None) -> str:
         )
     except UnsupportedAlgorithm:
         raise AccountsTrouble("passwords need Argon2id, which this OpenSSL has not; it came with 3.2") from None
-    return kdf.derive_phc_encoded(password)
+    with cost.in_turn():
+        return kdf.derive_phc_encoded(password)
 
 
 def nobodys(cost: Cost | None = None) -> str:
@@ -120,9 +137,9 @@ def matches(verifier: str, password: bytes) -> bool:
     Raises:
         UnusableVerifier: as `cost_of` does.
     """
-    cost_of(verifier)
     try:
-        Argon2id.verify_phc_encoded(password, verifier)
+        with cost_of(verifier).in_turn():
+            Argon2id.verify_phc_encoded(password, verifier)
     except InvalidKey:
         return False
     return True
