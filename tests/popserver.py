@@ -168,7 +168,7 @@ class Output:
         with self._changed:
             self._changed.wait_for(look, PATIENCE)
         if not found:
-            message = "it was not written:\n" + "\n".join(self.lines[-50:])
+            message = "it was not written:\n" + "\n".join(self.lines[-5:])
             raise AssertionError(message)
         return found
 
