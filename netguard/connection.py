@@ -7,7 +7,7 @@ or when the sweep finds it due.
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import ISSLTransport
 
@@ -100,7 +100,7 @@ class Connection(Facts):
         if self.paused(way) or not self.admitted:
             return
         if way == "out":
-            self._rearm()
+            self.rearm()
             self.meter.release_writing()
         else:
             self._listen_again()
@@ -184,7 +184,7 @@ class Connection(Facts):
         """
         self.state = "open"
         if waited:
-            self._rearm()
+            self.rearm()
 
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""
@@ -218,9 +218,15 @@ class Connection(Facts):
         due = tuple(each for each in marks if each.limit < passed)
         if due:
             self._fire(due)
-        self._rearm()
+        self.rearm()
 
-    def _rearm(self) -> None:
+    @property
+    def room(self) -> float:
+        """Bytes that may be sent before the next mark."""
+        return self._plan.sent_mark - self.meter.sent
+
+    def rearm(self) -> None:
+        """Set the meter's marks."""
         meter = self.meter
         if self.state == "open":
             meter.received_mark = self._plan.received_mark
@@ -257,26 +263,6 @@ class Connection(Facts):
                 do(self)
             except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
                 self.house.failed(self, doing)
-
-
-class Over:
-    """Stands for the connection of a meter whose connection is over: nothing holds it, and nothing happens to it."""
-
-    state = "ended"
-    reason = house = None
-
-    def __getattr__(self, name: str) -> Any:
-        """Every verb does nothing."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _nothing
-
-
-def _nothing(*_: object) -> None:
-    """For what is over."""
-
-
-OVER: Any = Over()
 
 
 def connection_of(transport: object) -> Connection | None:

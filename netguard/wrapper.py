@@ -31,8 +31,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer, providedBy
 from zope.interface.declarations import Declaration
 
-from netguard.connection import OVER, Connection
+from netguard.connection import Connection
 from netguard.meter import CLOSED
+from netguard.over import OVER
 from netguard.transport import GuardedTransport
 from netguard.writing import WritingMeter
 

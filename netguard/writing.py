@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from netguard.backlog import CLOSING, Backlog, Supply
-from netguard.meter import Meter
+from netguard.meter import CLOSED, Meter
 
 if TYPE_CHECKING:
     from netguard.connection import Connection
@@ -58,14 +58,16 @@ class WritingMeter(Meter):
                 self._pass_on(backlog)
             finally:
                 backlog.passing = False
+                self.connection.rearm()
         self._after_passing()
 
     def _pass_on(self, backlog: Backlog) -> None:
         """Write up to the marks, calling those whose marks they are; a mark set anew where we are waits for a byte."""
         connection, crossed = self.connection, False
         while backlog.size and connection.state == "open" and not connection.paused("out"):
-            room = self.sent_mark - self.sent
+            room = connection.room
             if room > 0 or crossed:
+                self.sent_mark = CLOSED  # what is written in answer to this comes after all that waits
                 self._send(backlog.take(max(1, room)))
                 crossed = False
             else:

@@ -62,7 +62,8 @@ ARROWS: dict[str, set[str]] = {
     "writing": {"backlog", "connection", "meter"},
     "transport": {"backlog", "connection"},
     "early": {"errors"},
-    "wrapper": {"connection", "early", "facts", "meter", "transport", "writing"},
+    "over": set(),
+    "wrapper": {"connection", "early", "facts", "meter", "over", "transport", "writing"},
     # many connections
     "opening": {"connection", "early", "errors", "guard", "plan"},
     "reports": {"errors", "events", "facts"},
