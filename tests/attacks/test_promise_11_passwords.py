@@ -275,6 +275,7 @@ def test_names_that_may_be_passwords(pop: tuple[Server, Site], inside: Peer) -> 
     assert slip not in inside.ask(b"USER " + slip)
     assert inside.ask(b"PASS again") == WRONG
     assert inside.ask(b"QUIT") == b"+OK bye\r\n"
+    inside.socket.close()
     session = server.wait_for("session", denied=1, reason="quit")[-1]
     assert re.fullmatch("[0-9a-f]{16}", session["claimed"])
     assert_clean(server.log, slip.decode())
