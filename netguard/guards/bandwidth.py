@@ -68,10 +68,12 @@ class Flow:
         earned = min(self.credit + (now - self.since) * self.rate, float(self.rate))
         self.credit = earned - (passed - self.paid)
         self.since, self.paid = now, passed
-        if self.credit < 1:
+        # Less is not worth the work: while it is done, a byte or two would be earned, and so on without an end.
+        worth = max(1.0, self.rate / 20)
+        if self.credit < worth:
             connection.pause("Bandwidth", self.way)
             if not self.guard.observe:  # who only observes has said it, and once is enough
-                connection.after((1 - self.credit) / self.rate, self.spend)
+                connection.after((worth - self.credit) / self.rate, self.spend)
             return
         mark = connection.when_received if self.way == "in" else connection.when_sent
         mark(passed + int(self.credit), self.spend)
