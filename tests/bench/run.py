@@ -1,4 +1,4 @@
-"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [echo|churn|chunk|idle ...]``.
+"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [chunk|echo|churn|idle|pop_retr ...]``.
 
 Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed
 drifts does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import clients
+import pop
 from attrs import define
 from options import GENEROUS
 from twisted.internet.error import ConnectionDone
@@ -150,7 +151,7 @@ def _chunk_costs(options: dict[str, str]) -> tuple[float, float]:
     return spent / times * 1e9, alone / times * 1e9
 
 
-BENCHES = {each.__name__: each for each in (chunk, echo, churn, idle)}
+BENCHES = {each.__name__: each for each in (chunk, echo, churn, idle)} | pop.BENCHES
 
 
 def main(names: list[str]) -> None:
