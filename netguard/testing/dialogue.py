@@ -115,11 +115,12 @@ class Dialogue:
                 self.events.append(ours)
 
 
-_dialogues: weakref.WeakKeyDictionary[Wrapper, Dialogue] = weakref.WeakKeyDictionary()
+_dialogues: weakref.WeakKeyDictionary[Wrapper, weakref.ref[Dialogue]] = weakref.WeakKeyDictionary()
 
 
 def _follow(wrapper: Wrapper, outcome: Any) -> None:
-    dialogue = _dialogues.get(wrapper)
+    held = _dialogues.get(wrapper)
+    dialogue = None if held is None else held()
     if dialogue is not None and not isinstance(outcome, Failure):
         dialogue.application = outcome
 
@@ -158,7 +159,7 @@ def connect(
         return dialogue
     dialogue.connection = wrapper.connection
     dialogue._number = wrapper.connection.number  # noqa: SLF001 - made here
-    _dialogues[wrapper] = dialogue
+    _dialogues[wrapper] = weakref.ref(dialogue)
     dialogue.transport = MemoryTransport(dialogue.clock, wrapper, address, HOST)
     wrapper.makeConnection(dialogue.transport)
     dialogue.clock.advance(0)

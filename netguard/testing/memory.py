@@ -97,7 +97,7 @@ class MemoryTransport(FileDescriptor):
             if self._reading:
                 self.doRead()
             why: Any = None
-            if self._writing and self.connected and self.room != 0:
+            if self._writing and self.connected and self.room != 0 and not self.aborted:
                 why = self._base.doWrite()
         except BaseException:
             self.connectionLost(Failure())

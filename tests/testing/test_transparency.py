@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netguard.errors import Expelled
+from netguard.guard import Guard, frozen
+from netguard.guards.byte_limit import ByteLimit
+from netguard.guards.idle_timeout import IdleTimeout
 from netguard.policy import Policy, flags
 from netguard.testing import SCRIPTS, check_transparent, differences
 from netguard.testing.transparency import MANY, Script
@@ -55,3 +61,65 @@ def test_every_guard_of_the_catalogue_is_transparent(script: Script) -> None:
 def test_the_scripts_find_no_difference_in_the_catalogue(script: Script) -> None:
     """The scripts that come with the kit hold for the guards that come with it."""
     check_transparent(EVERYTHING, [script])
+
+
+@frozen
+class Meddles(Guard):
+    """A guard that is not transparent, in one way.
+
+    Args:
+        how: the way.
+    """
+
+    how: str = ""
+
+    def open(self, connection: Any) -> None:
+        """Meddle."""
+        getattr(self, self.how)(connection)
+
+    def cuts(self, connection: Any) -> None:
+        """At the third byte."""
+        connection.when_received(2, lambda c: c.cut(Expelled()))
+
+    def pauses(self, connection: Any) -> None:
+        """Once and for all."""
+        connection.pause("Meddles")
+
+    def holds(self, connection: Any) -> None:
+        """For ever."""
+        connection.pause("Meddles", "out")
+
+    def delays(self, connection: Any) -> None:
+        """For a minute."""
+        connection.pause("Meddles", "out")
+        connection.after(60, lambda c: c.resume("Meddles", "out"))
+
+    def raises(self, connection: Any) -> None:
+        """At each chunk."""
+        connection.tap(lambda _: 1 / 0)
+
+    def writes(self, connection: Any) -> None:
+        """Something of its own."""
+        connection.when_received(0, lambda c: c.meter.transport.write(b"!"))
+
+    def swaps(self, connection: Any) -> None:
+        """Half of the chunks."""
+        connection.when_received(0, lambda c: c.meter.protocol.dataReceived(b"twice"))
+
+
+@pytest.mark.parametrize("how", ["cuts", "pauses", "holds", "delays", "raises", "writes", "swaps"])
+def test_a_guard_that_meddles_is_found_out(how: str) -> None:
+    """By the scripts that come with the kit; the text names what differs, and the script."""
+    with pytest.raises(AssertionError, match=r"not transparent in .*\n.*: bare .*, guarded "):
+        check_transparent(Meddles(how))
+
+
+def test_a_limit_that_a_script_reaches_is_a_difference() -> None:
+    """It is the author's part to give generous limits."""
+    assert differences(ByteLimit(received=3), [("feed", b"abc")]) == []
+    assert differences(ByteLimit(received=3), [("feed", b"abcd")]) != []
+
+
+def test_a_guard_alone_may_be_checked() -> None:
+    """A policy is not needed."""
+    check_transparent(IdleTimeout("1h"))

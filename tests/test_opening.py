@@ -1,0 +1,206 @@
+"""Tests for netguard.opening."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
+
+from netguard.factory import GuardedFactory
+from netguard.guard import Guard, frozen
+from netguard.guards.bandwidth import Bandwidth
+from netguard.guards.byte_limit import ByteLimit
+from netguard.guards.connection_limit import ConnectionLimit
+from netguard.guards.connection_rate import ConnectionRate
+from netguard.guards.first_byte_timeout import FirstByteTimeout
+from netguard.guards.idle_timeout import IdleTimeout
+from netguard.guards.lifetime import Lifetime
+from netguard.guards.write_stall import WriteStall
+from netguard.opening import OPENING, Recorder, _NotAlikeError
+from netguard.plan import EMPTY, Memory
+from netguard.policy import Policy
+from netguard.testing import Application, connect
+
+
+def opened(*guards: Guard) -> Any:
+    """A factory's opening."""
+    factory: GuardedFactory = Policy(*guards).wrap(Factory.forProtocol(Application), Clock())
+    return factory.opening
+
+
+def test_guards_that_are_the_same_for_all_are_opened_once() -> None:
+    """Their plan is every connection's, and one object."""
+    opening = opened(Lifetime("1h"), IdleTimeout("5m"), WriteStall("1m"), ByteLimit(item=10, queue=20), Bandwidth(sent=9))
+    assert opening.openers == []
+    factory: GuardedFactory = Policy(Lifetime("1h"), IdleTimeout("5m")).wrap(Factory.forProtocol(Application), Clock())
+    first, second = connect(factory).connection, connect(factory).connection
+    assert first is not None
+    assert second is not None
+    assert first._plan is second._plan
+    assert first.meter.due == first.opened + 60  # when a connection without a transport would give up
+
+
+def test_guards_that_look_at_the_connection_are_opened_with_each() -> None:
+    """In their order."""
+    opening = opened(ConnectionLimit(total=5), ConnectionRate(total="5/s"), Lifetime("1h"))
+    assert len(opening.openers) == 2
+
+
+def test_marks_hold_from_the_first_byte() -> None:
+    """The lowest of all guards."""
+    connection: Any = connect(Policy(ByteLimit(received=50, sent=70, queue=60), Lifetime("1h")), Application).connection
+    assert (connection.meter.received_mark, connection.meter.sent_mark) == (50, 60)
+
+
+def test_guards_of_other_authors_are_opened_with_each_connection() -> None:
+    """Nobody knows what else they do: each connection is a real one, and each is met."""
+    met: list[Any] = []
+
+    @frozen
+    class Other(Guard):
+        """Meets connections."""
+
+        def open(self, connection: Any) -> None:
+            """Meet one."""
+            met.append(connection)
+            connection.after(3600, print)
+
+    peer = connect(Other())
+    second = connect(peer.factory)
+    assert met == [peer.connection, second.connection]
+
+
+def test_what_one_of_ours_does_late_or_slowly_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coroutine function is not called; one that asks for a fact is opened with each connection."""
+    asked: list[Any] = []
+
+    @frozen
+    class Slow(Guard):
+        """Takes its time."""
+
+        async def open(self, connection: Any) -> None:  # type: ignore[override]
+            """Meet one."""
+            asked.append(connection)
+
+    @frozen
+    class Looks(Guard):
+        """Asks for a fact."""
+
+        def open(self, connection: Any) -> None:
+            """Meet one."""
+            asked.append(connection.host)
+
+    for each in (Slow, Looks):
+        monkeypatch.setattr(each, "__module__", "netguard.guards.some")
+    peer = connect(Policy(Slow(), Looks()))
+    assert len(peer.factory.opening.openers) == 2
+    assert len(asked) == 2
+    assert peer.connection in asked
+    assert "192.0.2.1" in asked
+    assert peer.application is not None
+
+
+def test_a_recorder_takes_what_is_alike_and_knows_nothing_else() -> None:
+    """Every verb that sets something, and no fact."""
+    recorder = Recorder(Memory())
+    recorder.after(1, print)
+    recorder.when_silent(2, print)
+    recorder.when_stalled(3, print)
+    recorder.when_received(4, print)
+    recorder.when_sent(5, print)
+    recorder.when_sent(6, print, held=True)
+    recorder.settled(print)
+    recorder.at_end(print)
+    assert [each.limit for each in recorder.plan.watches] == [1, 2, 3, 4, 5, 6]
+    assert (recorder.plan.sent_mark, recorder.settlers, recorder.ends) == (5, (print,), (print,))
+    assert EMPTY.watches == ()
+    for name in ("host", "cut", "refuse", "pause", "tap", "received"):
+        with pytest.raises(_NotAlikeError):
+            getattr(recorder, name)
+
+
+def test_what_is_recorded_for_the_end_and_the_settling_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each connection."""
+    called: list[tuple[str, int]] = []
+
+    @frozen
+    class Ours(Guard):
+        """Waits for both."""
+
+        def open(self, connection: Any) -> None:
+            """Wait."""
+            connection.settled(self.on_settled)
+            connection.at_end(self.on_end)
+
+        def on_settled(self, connection: Any) -> None:
+            """Remember."""
+            called.append(("settled", connection.number))
+
+        def on_end(self, connection: Any) -> None:
+            """Remember."""
+            called.append(("end", connection.number))
+
+    monkeypatch.setattr(Ours, "__module__", "netguard.guards.some")
+    peer = connect(Ours())
+    assert peer.factory.opening.openers == []
+    assert peer.connection is not None
+    number = peer.connection.number
+    peer.connection.settle()
+    peer.vanish()
+    assert called == [("settled", number), ("end", number)]
+
+
+def test_factories_beside_each_other_share_what_equal_guards_made() -> None:
+    """And have their own of the others."""
+    clock = Clock()
+    first = Policy(ConnectionLimit(total=5), FirstByteTimeout("5s")).wrap(Factory.forProtocol(Application), clock)
+    second = Policy(ConnectionLimit(total=5)).wrap(Factory.forProtocol(Application), clock, beside=first)
+    third = Policy(ConnectionLimit(total=6)).wrap(Factory.forProtocol(Application), clock, beside=first)
+    (one,), (two,), (three,) = (each.opening.openers for each in (first, second, third))
+    assert one == two
+    assert one != three
+
+
+def test_the_guards_have_so_long_in_all(logged: Any) -> None:
+    """A wait that does not end is a refusal; so is one that fails, and one that is cancelled."""
+    @frozen
+    class Waits(Guard):
+        """Waits."""
+
+        answer: Any = None
+
+        def open(self, connection: Any) -> Any:
+            """Wait."""
+            return self.answer
+
+    never: Deferred[None] = Deferred()
+    peer = connect(Waits(never))
+    peer.advance(OPENING - 1)
+    assert not peer.lost
+    peer.advance(2)
+    assert peer.refused
+    never.errback(ZeroDivisionError())
+    cancelled: Deferred[None] = Deferred()
+    peer = connect(Waits(cancelled))
+    cancelled.cancel()
+    peer.advance()
+    assert peer.refused
+    assert len(logged.take_failures(CancelledError)) == 1
+
+
+def test_a_guard_that_raises_refuses(logged: Any) -> None:
+    """And the guards behind it are not asked."""
+
+    @frozen
+    class Raises(Guard):
+        """Raises."""
+
+        def open(self, connection: Any) -> None:
+            """Raise."""
+            raise ZeroDivisionError
+
+    assert connect(Policy(Raises(), ConnectionLimit(total=1))).refused
+    assert len(logged.take_failures(ZeroDivisionError)) == 1

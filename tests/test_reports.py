@@ -1,0 +1,97 @@
+"""Tests for netguard.reports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from netguard.errors import Expelled, Idle, TooManyConnections
+from netguard.guards.lifetime import Lifetime
+from netguard.reports import Reports, who, why
+from netguard.testing import connect
+
+
+@pytest.fixture
+def connection() -> Any:
+    """A connection that lives."""
+    return connect(Lifetime("1h")).connection
+
+
+def told(logged: Any) -> list[dict[str, object]]:
+    """What was told after the beginning, without what twisted.logger adds."""
+    events = [each for each in logged.events if "session" in each and each["event"] not in ("accepted", "opened")]
+    return [{**each["netguard"].fields, "event": each["event"]} for each in events]
+
+
+def test_a_connection_is_named_by_its_peer() -> None:
+    """Address, port and session; a word where there is no address."""
+    from twisted.internet.address import IPv6Address, UNIXAddress
+
+    for address, expected in (
+        (IPv6Address("TCP", "::ffff:192.0.2.7", 7), {"client.address": "192.0.2.7", "client.port": 7}),
+        (UNIXAddress("/x"), {"client.address": "unix"}),
+        (None, {"client.address": "-"}),
+    ):
+        found: Any = connect(Lifetime("1h"), address=address).connection
+        assert who(found) == {**expected, "session": found.number}
+
+
+def test_a_reason_of_ours_says_what_would_have_to_change() -> None:
+    """Guard, option, limit, what was observed, and a sentence; other reasons have the sentence alone."""
+    assert why(Idle(5.0, 6.0)) == {
+        "guard": "IdleTimeout",
+        "option": "idle",
+        "limit": "5s",
+        "observed": "6s",
+        "reason": str(Idle(5.0, 6.0)),
+    }
+    assert why(Expelled()) == {"reason": "ended by the service"}
+    assert why(ZeroDivisionError()) == {"reason": "ZeroDivisionError"}
+
+
+def test_the_last_event_says_what_passed(connection: Any, logged: Any) -> None:
+    """Closed by whatever the transport says, or by nothing at all."""
+    reports = Reports(lambda: 0.0)
+    reports.last(connection, Failure(ConnectionDone()))
+    reports.last(connection, None)
+    first, second = told(logged)
+    assert first["event"] == second["event"] == "closed"
+    assert first["reason"] == "Connection was closed cleanly."
+    assert "reason" not in second
+    assert {"duration", "bytes_in", "bytes_out"} <= first.keys()
+
+
+def test_the_last_event_says_who_ended_it(connection: Any, logged: Any) -> None:
+    """Cut or refused, whatever the transport says then."""
+    reports = Reports(lambda: 0.0)
+    connection.reason = Idle(5.0, 6.0)
+    connection.state = "cut"
+    reports.last(connection, Failure(ConnectionDone()))
+    connection.reason = TooManyConnections(1, 2)
+    connection.state = "refused"
+    reports.last(connection, Failure(ConnectionDone()))
+    cut, refused = told(logged)
+    assert (cut["event"], cut["guard"]) == ("cut", "IdleTimeout")
+    assert (refused["event"], refused["guard"], refused["count"]) == ("refused", "ConnectionLimit", 1)
+
+
+def test_what_would_have_been_done_is_sampled_by_guard(connection: Any, logged: Any) -> None:
+    """One guard's flood does not hide another's."""
+    reports = Reports(lambda: 0.0)
+    for _ in range(50):
+        reports.tell(connection, "would_pause", guard="One", way="in")
+    reports.tell(connection, "would_pause", guard="Two", way="out")
+    reports.tell(connection, "would_cut", Idle(1.0, 2.0))
+    events = told(logged)
+    assert [each["guard"] for each in events] == ["One"] * 10 + ["Two", "IdleTimeout"]
+    assert events[10]["way"] == "out"
+
+
+def test_details_are_told_only_on_wish(connection: Any, logged: Any) -> None:
+    """They are of level debug."""
+    Reports(lambda: 0.0, verbose=False).tell(connection, "opened")
+    Reports(lambda: 0.0).tell(connection, "opened")
+    assert len(logged.named("opened")) == 2  # one of them by the connection itself
