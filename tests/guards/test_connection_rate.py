@@ -199,7 +199,10 @@ def test_the_table_is_bounded_and_says_what_happens_when_it_is_full(
     house.clock.advance(0.2)
     assert _let_in(house, 3, newcomer) == 3
     assert len(logged.named("full")) == 2
-    house.clock.rightNow -= 10_000  # set back: it must not be silent until it catches up
+    house.clock.rightNow -= 600  # set back: it must not be silent until it catches up
+    assert _let_in(house, 1, newcomer) == 1
+    assert len(logged.named("full")) == 3
+    house.clock.rightNow -= 10_000
     for host in _hosts(200_000, 3):
         table.open(Knocking(host))  # type: ignore[arg-type]
     house.clock.advance(20_000)
@@ -233,6 +236,22 @@ def test_a_full_table_costs_little_memory(service: type[Service], tables: list[A
     tracemalloc.stop()
     assert len(table.peers) == MOST_PEERS
     assert used < 20_000_000
+
+
+def test_who_comes_again_does_not_keep_others_remembered(
+    service: type[Service], monkeypatch: pytest.MonkeyPatch, logged: Any
+) -> None:
+    """The table is in the order of who was let in last."""
+    monkeypatch.setattr(connection_rate, "MOST_PEERS", 100)
+    house = service(ConnectionRate(per_peer="2/h"))
+    for host in _hosts(0, 100):
+        assert _let_in(house, 1, host) == 1
+    house.clock.advance(1700)
+    assert _let_in(house, 1, next(_hosts(0, 1))) == 1
+    house.clock.advance(200)
+    for host in _hosts(500, 50):
+        assert _let_in(house, 1, host) == 1
+    assert not logged.named("full")
 
 
 def test_no_decision_has_to_forget_many(service: type[Service], tables: list[Arrivals]) -> None:
