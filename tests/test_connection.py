@@ -121,7 +121,7 @@ def test_when_received_is_called_before_the_byte_too_many_is_delivered(peer: Dia
     """Just as many pass without a call; several marks are called in one chunk, each once."""
     seen: list[tuple[int, bytes]] = []
     for count in (3, 5, 100):
-        there(peer).when_received(count, lambda c, n=count: seen.append((n, bytes(peer.application.received))))
+        there(peer).when_received(count, lambda _, n=count: seen.append((n, bytes(peer.application.received))))
     peer.feed(b"abc")
     assert seen == []
     peer.feed(b"def")

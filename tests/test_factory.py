@@ -110,7 +110,8 @@ def test_a_connection_that_is_cut_says_by_what() -> None:
     peer.advance(5)
     assert names(peer) == ["accepted", "opened", "cut"]
     fields = peer.events[-1].fields
-    assert (fields["guard"], fields["option"], fields["limit"], fields["observed"]) == ("IdleTimeout", "idle", "5s", "5s")
+    assert (fields["guard"], fields["option"]) == ("IdleTimeout", "idle")
+    assert (fields["limit"], fields["observed"]) == ("5s", "5s")
     assert type(peer.application.reason) is Idle
 
 
@@ -442,7 +443,9 @@ def test_guards_are_asked_one_after_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [lambda _: fail(ZeroDivisionError()), lambda _: _fails(), lambda _: 1 / 0], ids=["Deferred", "coroutine", "at once"]
+    "answer",
+    [lambda _: fail(ZeroDivisionError()), lambda _: _fails(), lambda _: 1 / 0],
+    ids=["Deferred", "coroutine", "at once"],
 )
 def test_a_guard_that_fails_lets_nobody_in(answer: Any, logged: Any) -> None:
     """The traceback is logged, and the peer is refused."""
@@ -511,7 +514,7 @@ def test_a_coroutine_that_was_never_begun_is_closed() -> None:
 def test_guards_may_not_take_for_ever() -> None:
     """There is a bound on all of them together, and the handshake's limit holds too."""
     for guards, seconds in (([], OPENING), ([HandshakeTimeout("5s")], 5.0)):
-        peer = connect(Policy(Waits(lambda _: Deferred()), *guards))
+        peer: Any = connect(Policy(Waits(lambda _: Deferred()), *guards))
         peer.advance(seconds - 0.25)
         assert not peer.lost
         peer.advance(0.5)
@@ -523,7 +526,7 @@ def test_what_comes_early_is_bounded() -> None:
     """As much as one read may bring is kept; one byte more is a refusal."""
     for size, refused in ((EARLY, False), (EARLY + 1, True)):
         answer: Deferred[None] = Deferred()
-        peer = connect(Waits(lambda _, answer=answer: answer), Application)  # type: ignore[misc]
+        peer = connect(Waits(lambda _, answer=answer: answer), Application)
         assert peer.transport is not None
         peer.transport.protocol.dataReceived(b"x" * size)
         answer.callback(None)
@@ -550,8 +553,9 @@ def test_handshakes_and_half_closes_that_come_early_are_replayed(application: An
     answer: Deferred[None] = Deferred()
     peer = connect(Waits(lambda _: answer), application)
     assert peer.transport is not None
-    wrapper = peer.transport.protocol
-    assert IHandshakeListener.providedBy(wrapper)
+    wrapper: Any = peer.transport.protocol
+    provided: Any = IHandshakeListener.providedBy
+    assert provided(wrapper)
     wrapper.handshakeCompleted()
     wrapper.dataReceived(b"all")
     wrapper.readConnectionLost()
@@ -562,7 +566,7 @@ def test_handshakes_and_half_closes_that_come_early_are_replayed(application: An
         assert calls == ["made", "data", "lost"]
     else:
         assert calls == ["made", "handshake", "data", "read lost"]
-    assert IHandshakeListener.providedBy(wrapper) is (application is Listening)
+    assert provided(wrapper) is (application is Listening)
 
 
 @pytest.mark.parametrize("answer", ["none", "raises", "made raises", "data raises"])
@@ -580,7 +584,7 @@ def test_an_application_that_fails_late_is_closed(answer: str, logged: Any) -> N
             return None if answer == "none" else application
 
     if answer.endswith(" raises"):
-        application.reactions[answer.split()[0]] = lambda: 1 / 0
+        application.reactions[answer.split(maxsplit=1)[0]] = lambda: 1 / 0
     wait: Deferred[None] = Deferred()
     peer = connect(Policy(ConnectionLimit(total=1), Waits(lambda _: wait)), Late())
     assert peer.transport is not None

@@ -33,7 +33,8 @@ def opened(*guards: Guard) -> Any:
 
 def test_guards_that_are_the_same_for_all_are_opened_once() -> None:
     """Their plan is every connection's, and one object."""
-    opening = opened(Lifetime("1h"), IdleTimeout("5m"), WriteStall("1m"), ByteLimit(item=10, queue=20), Bandwidth(sent=9))
+    marks = ByteLimit(item=10, queue=20), Bandwidth(sent=9)
+    opening = opened(Lifetime("1h"), IdleTimeout("5m"), WriteStall("1m"), *marks)
     assert opening.openers == []
     factory: GuardedFactory = Policy(Lifetime("1h"), IdleTimeout("5m")).wrap(Factory.forProtocol(Application), Clock())
     first, second = connect(factory).connection, connect(factory).connection
@@ -81,7 +82,7 @@ def test_what_one_of_ours_does_late_or_slowly_is_not_recorded(monkeypatch: pytes
     class Slow(Guard):
         """Takes its time."""
 
-        async def open(self, connection: Any) -> None:  # type: ignore[override]
+        async def open(self, connection: Any) -> None:
             """Meet one."""
             asked.append(connection)
 

@@ -25,7 +25,8 @@ def test_the_buffers_of_a_descriptor_are_queued() -> None:
 def test_every_layer_counts_once() -> None:
     """TLS's own buffers and the descriptor's, although the upper layer answers for the lower one."""
     below: Any = Layer(dataBuffer=b"x" * 10, _tempDataLen=1)
-    tls = ProtocolWrapper(WrappingFactory(None), None)  # type: ignore[type-var, var-annotated]
+    nothing: Any = None
+    tls: Any = ProtocolWrapper(WrappingFactory(nothing), nothing)
     tls.transport = below
     assert tls._tempDataLen == 1  # it answers for the layer below
     assert queued(tls) == 11

@@ -17,6 +17,6 @@ def test_every_verb_does_nothing() -> None:
 
 
 def test_it_is_not_taken_for_more() -> None:
-    """copy and pickle probe for dunder names."""
+    """Copy and pickle probe for dunder names."""
     with pytest.raises(AttributeError):
         _ = OVER.__deepcopy__

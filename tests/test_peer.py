@@ -12,9 +12,8 @@ from netguard.units import Prefix
 def test_a_claim_counts_before_what_was_seen() -> None:
     """Both are kept."""
     seen, claimed = address_of("192.0.2.1", 1), address_of("192.0.2.2", 2)
-    assert Peer(seen).effective is seen
-    assert Peer(seen, claimed).effective is claimed
-    assert Peer(None).effective is None
+    found = [Peer(seen).effective, Peer(seen, claimed).effective, Peer(None).effective]
+    assert found == [seen, claimed, None]
 
 
 def test_addresses_are_of_their_family() -> None:

@@ -18,7 +18,7 @@ class Meter:
     due = 0.0
     sent = taken = received = noticed = 0
 
-    def __init__(self, broken: bool = False) -> None:
+    def __init__(self, *, broken: bool = False) -> None:
         self.connection = self
         self.broken = broken
         self.looked: list[float] = []

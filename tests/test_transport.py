@@ -90,13 +90,13 @@ def test_arguments_of_closing_are_passed_on() -> None:
 
 def test_interfaces_are_asked_live(peer: Dialogue) -> None:
     """By zope's functions, in C and in Python."""
-    transport = peer.application.transport
+    transport: Any = peer.application.transport
     assert list(providedBy(transport)) == list(providedBy(peer.transport))
     alsoProvides(peer.transport, IMark)
     assert IMark.providedBy(transport)
     assert IMark(transport) is transport
     noLongerProvides(peer.transport, IMark)
-    assert not IMark.providedBy(transport)
+    assert IMark not in providedBy(transport)
     with pytest.raises(TypeError):
         IMark(transport)
 

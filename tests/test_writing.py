@@ -58,7 +58,7 @@ class PullProducer(Producer):
     streaming = False
 
 
-def held(application: Any = Application) -> Dialogue:
+def held(application: Any = Application) -> Any:
     """A connection whose way out a guard holds."""
     peer = connect(Lifetime("1h"), application)
     assert peer.connection is not None

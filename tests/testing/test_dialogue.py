@@ -109,6 +109,7 @@ def test_the_peer_closes_resets_and_reads_as_it_is_told() -> None:
 
 def test_a_dialogue_that_is_over_hears_nothing() -> None:
     """It leaves no observer behind."""
+    gc.collect()
     before = len(globalLogPublisher._observers)
     peer: Any = connect(Lifetime("1h"))
     assert len(globalLogPublisher._observers) == before + 1

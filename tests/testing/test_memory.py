@@ -9,6 +9,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IConsumer, IPushProducer, ISSLTransport, ITCPTransport, ITLSTransport
 from twisted.internet.task import Clock
+from zope.interface import providedBy
 from zope.interface.verify import verifyObject
 
 from netguard.testing import Application, Echo, HalfCloseable, MemoryTransport
@@ -35,7 +36,7 @@ def test_it_is_a_transport() -> None:
     line = Line()
     for each in (ITCPTransport, IConsumer, IPushProducer):
         assert verifyObject(each, line.transport)
-    assert ITLSTransport.providedBy(line.transport)
+    assert ITLSTransport in providedBy(line.transport)
     assert line.transport.getPeer() == PEER
     assert line.transport.getHost() is None
     assert line.transport.getHandle() is None
@@ -92,15 +93,15 @@ def test_the_peer_takes_what_it_takes() -> None:
 
 def test_closing_waits_for_the_peer_and_aborting_does_not() -> None:
     """The application hears of it in the next turn."""
-    line = Line()
+    line: Any = Line()
     line.transport.takes(0)
     line.transport.write(b"x")
     line.transport.loseConnection()
     line.turn()
-    assert line.application.reason is None
+    assert [line.application.reason] == [None]
     line.transport.abortConnection()
     line.transport.abortConnection()
-    assert line.application.reason is None
+    assert [line.application.reason] == [None]
     line.turn()
     assert type(line.application.reason) is ConnectionAborted
     line.transport.abortConnection()
