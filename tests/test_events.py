@@ -159,6 +159,13 @@ def test_an_event_is_flat_in_json() -> None:
     }
 
 
+@pytest.mark.parametrize(("number", "text"), [(float("nan"), "nan"), (float("inf"), "inf"), (float("-inf"), "-inf")])
+def test_what_is_no_number_in_json_is_text(number: float, text: str) -> None:
+    """Other programs must be able to read every line."""
+    row = json.loads(as_json(_event("closed", {"duration": number})), parse_constant=pytest.fail)
+    assert row["duration"] == text
+
+
 @pytest.mark.parametrize("name", events.VOCABULARY)
 def test_every_word_of_the_vocabulary_has_a_level_and_a_meaning(name: str) -> None:
     """Its level is the level of its events, and its meaning is one sentence."""

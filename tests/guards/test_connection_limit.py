@@ -104,7 +104,7 @@ class Refuses(Guard):
 
     def open(self, connection: Connection) -> Deferred[None] | None:
         """Refuse."""
-        if connection.age or self.how == "fail":
+        if self.how == "fail":
             raise ZeroDivisionError
         waits: Deferred[None] = succeed(None) if self.how == "soon" else Deferred()
         if self.how == "now":
