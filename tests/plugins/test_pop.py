@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
@@ -435,6 +436,41 @@ def test_handshake_timeout(site: Site) -> None:
         assert {each["option"] for each in server.wait_for("cut", 2)} == {"handshake"}
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_write_stall(secure: bool, site: Site) -> None:
+    """Who asks for a large message and takes nothing of it is cut after --write-stall; the mailbox is free again."""
+    (site.maildir() / "new" / "1800000000.large.host").write_bytes(b"a line of mail\n" * 2_000_000)
+    with serving(*site.both_ports, "--write-stall", "1s", cwd=site.folder) as server:
+        port = server.ports(2)[secure]
+        for count in (1, 2):
+            with Peer(port, trusting(site.pem) if secure else None) as peer:
+                assert peer.apop().startswith(b"+OK")
+                peer.send(b"DELE 1\r\nRETR 2\r\nQUIT\r\n")
+                cut = server.wait_for("cut", count)[-1]
+            assert (cut["option"], cut["limit"]) == ("write-stall", "1s")
+        server.wait_for("session", 2, reason="WriteStalled", deleted=0)
+    assert len(list((site.maildir() / "new").iterdir())) == 2
+
+
+def test_lifetime(site: Site) -> None:
+    """However busy, a session ends at the age of --lifetime; what it had marked stays."""
+    with serving(*site.options, *LOOPBACK, "--lifetime", "1s", cwd=site.folder) as server:
+        with Peer(server.ports()[0]) as peer:
+            assert peer.apop().startswith(b"+OK")
+            assert peer.ask(b"DELE 1").startswith(b"+OK")
+            while _answers(peer):
+                pass
+        assert server.wait_for("cut")[0]["option"] == "lifetime"
+    assert len(list((site.maildir() / "new").iterdir())) == 1
+
+
+def _answers(peer: Peer) -> bool:
+    try:
+        return peer.ask(b"NOOP") == b"+OK\r\n"
+    except ConnectionError:
+        return False
+
+
 def test_limit_for_each_peer(site: Site) -> None:
     """One more than --max-per-peer is refused, counted over all ports, and let in when another has left."""
     with serving(*site.both_ports, "--max-per-peer", "2", cwd=site.folder) as server:
@@ -466,6 +502,70 @@ def test_guards_from_a_file(site: Site) -> None:
     with serving(*words, cwd=site.folder) as server, Peer(server.ports()[0]) as peer:
         assert peer.rest() == b""
         assert server.wait_for("cut")[0]["option"] == "first-byte"
+
+
+# Whatever is sent
+
+WORDS = (
+    b"USER",
+    b"PASS",
+    b"APOP",
+    b"STLS",
+    b"CAPA",
+    b"STAT",
+    b"LIST",
+    b"RETR",
+    b"TOP",
+    b"UIDL",
+    b"DELE",
+    b"RSET",
+    b"NOOP",
+)
+ARGUMENTS = (
+    b"",
+    b" ",
+    b" 1",
+    b" 0",
+    b" -1",
+    b" 1 1",
+    b" 99999999999999999999",
+    b" +1",
+    b" \x00",
+    b" \xff\x1b[2J",
+    b" %s%n",
+)
+OURS = re.compile(
+    rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|\+OK|[A-Z-]+|IMPLEMENTATION netguard|1 25|1 [!-~]+|Subject: hello||hello|\."
+)
+
+
+def _junk(random: Random) -> bytes:
+    """Commands, half commands and bytes that are none, as one client might send them; never a QUIT."""
+    pieces: list[bytes] = []
+    for _ in range(random.randrange(1, 12)):
+        word = random.choice([*WORDS, random.randbytes(random.randrange(20)).replace(b"Q", b"q"), b""])
+        end = random.choice([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b""])
+        pieces.append(word + random.choice(ARGUMENTS) + end)
+    return b"".join(pieces)
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_junk_is_answered_in_words_of_our_own(logged_in: bool, site: Site) -> None:
+    """Whatever comes, before a login or after it, the answers are ours, the mail stays, and the log is clean."""
+    with serving(*site.options, *LOOPBACK, "--max-per-peer", "500", cwd=site.folder) as server:
+        (port,) = server.ports()
+        for seed in range(150):
+            junk = _junk(Random(seed))  # noqa: S311 - the same each time
+            with Peer(port) as peer:
+                if logged_in:
+                    assert peer.apop().startswith(b"+OK")
+                peer.send(junk)
+                peer.socket.shutdown(socket.SHUT_WR)
+                said = peer.rest()
+            for line in said.replace(b"\r\n.\r\n", b"\r\n").splitlines():
+                assert OURS.fullmatch(line), (seed, junk, line)
+            server.wait_for("session", seed + 1)
+    assert len(list((site.maildir() / "new").iterdir())) == 1
 
 
 # In this process
