@@ -17,7 +17,7 @@ from netguard.errors import OptionError, Reason
 from netguard.options import options_of
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, IProtocolFactory, IReactorTime
+    from twisted.internet.interfaces import IAddress, IReactorTime
 
 Way = Literal["in", "out"]
 _Class = TypeVar("_Class", bound=type)
@@ -205,6 +205,6 @@ class Guard:
     def open(self, connection: Connection) -> Awaitable[object] | None:
         """Meet a new connection: set marks and deadlines on it, refuse it, or let it pass."""
 
-    def wrap(self, factory: IProtocolFactory, reactor: IReactorTime | None = None) -> Any:
+    def wrap(self, factory: Any, reactor: IReactorTime | None = None) -> Any:
         """Guard a factory with this guard alone; see :meth:`netguard.policy.Policy.wrap`."""
         return type(self).policy(self).wrap(factory, reactor)

@@ -24,7 +24,7 @@ from netguard.guards.write_stall import WriteStall
 from netguard.options import Option, is_off, options_of
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
 
 CATALOGUE: tuple[type[Guard], ...] = (
     ConnectionLimit,
@@ -127,7 +127,7 @@ class Policy:
 
     def wrap(
         self,
-        factory: IProtocolFactory,
+        factory: Any,
         reactor: IReactorTime | None = None,
         *,
         tick: float = TICK,
@@ -139,7 +139,7 @@ class Policy:
         A factory that is guarded already is not wrapped twice: one wrapper has the guards of both.
 
         Args:
-            factory: the application's factory.
+            factory: the application's factory (``IProtocolFactory``).
             reactor: the clock (``IReactorTime``); unless given, that of the guarded factory inside, or the global one.
             tick: seconds between two sweeps: a deadline fires within one tick after its moment.
             beside: what an earlier ``wrap`` of this policy returned; limits then count both together.
