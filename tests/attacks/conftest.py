@@ -29,6 +29,12 @@ BOUND = 8.0
 """Seconds after which a test gives up waiting."""
 
 
+def _now() -> float:
+    from twisted.internet import reactor
+
+    return cast("Any", reactor).seconds()  # type: ignore[no-any-return]
+
+
 async def _pause(seconds: float) -> None:
     """Let the reactor turn for so long."""
     from twisted.internet import reactor
@@ -44,13 +50,12 @@ class Subject(Protocol):
         self.got = bytearray()
         self.pieces = 0
         self.ended: Deferred[tuple[float, BaseException]] = Deferred()
+        # From the peer's connect: the guards' clock began later, and the application's connectionMade later still.
+        began = site.began[len(site.subjects) :]
+        self.began = began[0] if began else _now()
 
     def connectionMade(self) -> None:
         """Do what the test wants of an application."""
-        from twisted.internet import reactor
-
-        self.seconds = cast("Any", reactor).seconds
-        self.began: float = self.seconds()
         self.site.made(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -62,7 +67,7 @@ class Subject(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         """Tell."""
         assert not self.ended.called
-        self.ended.callback((self.seconds() - self.began, cast("BaseException", reason.value)))
+        self.ended.callback((_now() - self.began, cast("BaseException", reason.value)))
 
 
 @define(eq=False)
@@ -74,6 +79,7 @@ class Site:
         came: called with what comes.
         subjects: the applications that were built.
         peers: our sockets of the other side.
+        began: when each of them began to connect.
     """
 
     made: Callable[[Subject], object]
@@ -82,6 +88,7 @@ class Site:
     factory: Any = None
     subjects: list[Subject] = field(factory=list)
     peers: ExitStack = field(factory=ExitStack)
+    began: list[float] = field(factory=list)
 
     def build(self, _: object) -> Subject:
         """One more application."""
@@ -104,6 +111,7 @@ class Site:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         if source:
             peer.bind((source, 0))
+        self.began.append(_now())
         peer.connect(self.address)
         peer.setblocking(False)
         return peer
