@@ -8,6 +8,7 @@ takes it with the `logged` fixture.
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +35,13 @@ _INTEROP = Path(__file__).parent / "interop"
 
 
 def pytest_configure() -> None:
-    """Begin logging: until then Twisted keeps every event, and so the frames and sockets of failures."""
+    """Begin logging: until then Twisted keeps every event, and so the frames and sockets of failures.
+
+    And let the programs that tests start hear Ctrl-C: a shell that runs us in the background has told us to ignore it,
+    and what is ignored is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
 
 
