@@ -32,16 +32,37 @@ Every option is declared once, on the field of a guard. From that come the Pytho
 `--config` file (TOML), and this page. Defaults in *guard* are on in a bare `guard:` and in `netguard-wrap`,
 those in *pop* in `netguard-pop`; `off` switches one off. Nothing is on by itself in Python.
 
-| surface | looks like |
-| --- | --- |
-| endpoint string | `guard:tcp:8080:idle=30s:max-per-peer=20` |
-| command line | `twistd netguard-wrap --idle 30s --max-per-peer 20 -- web --listen tcp:8080` |
-| `--config` file | `idle = "30s"` |
-| Python | `Policy(IdleTimeout("30s"), ConnectionLimit(per_peer=20))` |
+An endpoint string:
+
+```text
+guard:tcp:8080:idle=30s:max-per-peer=20
+```
+
+The command line (`twistd netguard-wrap`, `twistd netguard-pop`):
+
+```console
+$ twistd -n netguard-wrap --idle 30s --max-per-peer 20 -- web --listen tcp:8080 --path .
+```
+
+A file for `--config`; `false` is the same as `off`:
+
+```toml
+[guards]
+idle = "30s"
+max-per-peer = 20
+```
+
+Python:
+
+```python
+from netguard import ConnectionLimit, IdleTimeout, Policy
+
+policy = Policy(IdleTimeout("30s"), ConnectionLimit(per_peer=20))
+```
 
 A flag on the command line wins over the file, and the file over the default. `observe` names guards, with
 commas (or `all`), that shall only report what they would have done; in Python it is the argument `observe=True`
-of any guard.
+of any guard. The guards stand here in the order in which a connection meets them.
 
 {guards}"""
 
@@ -53,15 +74,28 @@ UNITS = """\
 ERRORS_PAGE = """\
 # Errors
 
-A connection that netguard refuses or cuts ends with one of these reasons. The application gets it in
-`connectionLost`, as the value of the failure. Each is a `twisted.internet.error.ConnectionAborted`, so
-code that knows nothing of netguard treats it as any aborted connection. `limit` and `observed` are in
-the unit of the option; `str()` is a line for a log.
+A connection that netguard refuses or cuts ends with one of these reasons, all in `netguard.errors` (those of
+`TimeoutMixin` in `netguard.mixins.deadlines`). The application gets it in `connectionLost`, as the value of the
+failure; of a refused connection there is no application that could hear. Each is a
+`twisted.internet.error.ConnectionAborted`, so code that knows nothing of netguard treats it as any aborted
+connection. `limit` and `observed` are in the unit of the option; `str()` is a line for a log.
+
+```python
+from netguard.errors import Idle, Reason
+
+
+def connectionLost(self, reason):
+    if isinstance(reason.value, Idle):
+        ...  # reason.value.limit and .observed are seconds
+    elif isinstance(reason.value, Reason):
+        ...  # reason.value.guard and .option say who decided, and by which option
+```
 
 {reasons}
 ## Options
 
-An option that cannot be honoured stops the start, with one line.
+An option that cannot be honoured stops the start, with one line. In Python it is one of these, from
+`netguard.errors`; each is a `ValueError`.
 
 {options}"""
 
@@ -79,15 +113,39 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | field | meaning |
 | --- | --- |
 | `client.address`, `client.port` | the peer, by OpenTelemetry's names; `unix` for a UNIX socket |
-| `session` | the connection's number, unique within the process |
+| `server.address`, `server.port` | for `listening`: the real address, of port 0, too; a UNIX socket has its path |
+| `session` | the connection's number, unique within the process; a service's own events about it have the same |
 | `reason` | why it ended: for `refused` and `cut`, what an [error](errors.md) says of itself |
 | `guard`, `option` | which guard decided, and which option would have to change |
 | `limit`, `observed` | the limit and what was seen, as one would write the option |
 | `duration` | seconds from connection to end |
 | `bytes_in`, `bytes_out` | what came from the peer, and what the application wrote |
-| `count` | for how many connections the line stands, when a flood is sampled |
+| `count` | for how many connections the line stands (`refused`, `would_...`), when a flood is sampled |
+| `way` | for `would_pause`: `in` or `out` |
+| `service` | for `guarding` and `unguarded`: what it is |
+
+netguard-pop adds, in `session`: `tls`, `mechanism` (`apop`, `password` or `-`), `denied` (failed logins), `retrieved`
+and `deleted` (messages), `user` (who logged in), and `claimed`, a pseudonym of a name that was refused: the name
+itself may be a password in the wrong field. In `malformed`: `problem`, or for a mailbox `mailbox` and `entry`; in
+`error`: `doing`, `where` and `problem`.
 
 ## Lines
+
+`accepted` and `opened` are two lines for every connection: they are told when asked for, by `--verbose`. (In Python,
+`Policy.wrap` tells them unless `verbose=False`, and `line_observer` writes them with `verbose=True`.)
+`started` and `stopped` are words for services to come; nothing tells them yet.
+
+`--log-format text` and `--log-format json` write these lines in place of twistd's log; in Python:
+
+```python
+import sys
+
+from twisted.logger import globalLogPublisher
+
+from netguard.events import as_json, line_observer
+
+globalLogPublisher.addObserver(line_observer(sys.stdout, as_json))
+```
 
 As text, a line begins with the time and the namespace, then the event and `key=value`. As JSON, it is one
 flat object with `time` (RFC 3339, UTC), `level`, `event`, `message` and the fields above. Text that a peer
@@ -101,8 +159,15 @@ the next line of that kind says in `count` for how many it stands. No refusal is
 ROOMS_PAGE = """\
 # Rooms
 
-A room is a module of `netguard` or a folder of them. `tests/test_architecture.py` holds this table and
-fails on any other import, on any cycle, and on files and functions that grow too long.
+A room is a module of `netguard` or a folder of them. `tests/test_architecture.py` holds the arrows between them as
+data and fails on any other import, on any cycle, and on files and functions that grow too long.
+
+## From the ground up
+
+A room imports only from the lines above its own.
+
+{floors}
+## Every arrow
 
 {rooms}"""
 
@@ -207,14 +272,26 @@ def events_page() -> str:
     return EVENTS_PAGE.format(events=table(["event", "level", "meaning"], rows), longest=events.LONGEST, most=most)
 
 
+def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """The rooms, each as low as its arrows let it stand."""
+    placed: dict[str, int] = {}
+    while len(placed) < len(arrows):
+        ready = [room for room, targets in arrows.items() if room not in placed and targets <= placed.keys()]
+        if not ready:
+            raise ValueError("the table of arrows has a cycle, or an arrow to a room that it does not know")
+        placed |= {room: 1 + max((placed[each] for each in arrows[room]), default=-1) for room in ready}
+    return [[room for room, at in placed.items() if at == floor] for floor in range(max(placed.values()) + 1)]
+
+
 def rooms_page() -> str:
     """Which part of the package may import which."""
     arrows: Mapping[str, set[str]] = _load(ROOT / "tests" / "test_architecture.py").ARROWS
+    levels = [(str(at), ", ".join(f"`{room}`" for room in sorted(each))) for at, each in enumerate(floors(arrows))]
     rows = [
         (f"`{room}`", ", ".join(f"`{each}`" for each in sorted(allowed)) or "nothing of netguard")
         for room, allowed in arrows.items()
     ]
-    return ROOMS_PAGE.format(rooms=table(["room", "may import"], rows))
+    return ROOMS_PAGE.format(floors=table(["floor", "rooms"], levels), rooms=table(["room", "may import"], rows))
 
 
 def _load(path: Path) -> Any:

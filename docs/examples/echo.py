@@ -1,16 +1,17 @@
-"""An echo server behind guards: python echo.py [PORT]."""
+"""The same echo server behind guards: python echo.py [PORT]."""
 
 from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING, Any
 
+from netguard import ByteLimit, ConnectionLimit, IdleTimeout, Policy, WriteStall
+from netguard.events import as_text, line_observer
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import react
-
-from netguard import ByteLimit, ConnectionLimit, IdleTimeout, Policy, WriteStall
+from twisted.logger import globalLogBeginner
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import ITransport
@@ -27,15 +28,16 @@ class Echo(Protocol):
 
 
 POLICY = Policy(
-    IdleTimeout("30s"),
+    IdleTimeout("5s"),
     WriteStall("10s"),
-    ByteLimit(received="10MiB", queue="256KiB"),
+    ByteLimit(queue="256KiB"),
     ConnectionLimit(per_peer=20),
 )
 
 
 async def main(reactor: Any, port: str = "8007") -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted, and show the log."""
+    globalLogBeginner.beginLoggingTo([line_observer(sys.stdout, as_text)], redirectStandardIO=False)
     factory = POLICY.wrap(Factory.forProtocol(Echo))
     listening = await serverFromString(reactor, f"tcp:{port}:interface=127.0.0.1").listen(factory)
     print(f"listening on port {listening.getHost().port}", flush=True)
