@@ -1,26 +1,37 @@
-"""The pages that the code knows say what the code says, and the examples do what their pages say."""
+"""The pages say what the code says, their commands and snippets are understood, and their examples run."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import importlib.util
+import re
+import select
+import shlex
+import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from twisted.internet.address import IPv4Address
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.testing import MemoryReactorClock
+from twisted.scripts import twistd
 
-from netguard import settle
+from netguard import cli, config
+from netguard.policy import Policy
 
 if TYPE_CHECKING:
-    from netguard import GuardedFactory
+    from collections.abc import Iterator
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PATIENCE = 30.0
 
 
 def _load(path: Path) -> Any:
@@ -32,23 +43,20 @@ def _load(path: Path) -> Any:
     return module
 
 
-def _connect(factory: GuardedFactory) -> StringTransport | None:
-    protocol = factory.buildProtocol(IPv4Address("TCP", "192.0.2.1", 4711))
-    if protocol is None:
-        return None
-    transport = StringTransport()
-    transport.protocol = protocol  # type: ignore[attr-defined]
-    protocol.makeConnection(transport)
-    return transport
+def _found(pattern: str, flags: re.RegexFlag = re.MULTILINE) -> list[Any]:
+    """What a pattern finds on all pages, each once, with the name of its page for the test's."""
+    found = {each: page.relative_to(ROOT) for page in PAGES for each in re.findall(pattern, page.read_text(), flags)}
+    return [pytest.param(each, id=f"{page}-{at}") for at, (each, page) in enumerate(found.items())]
 
 
-def _is_cut_off(peer: socket.socket, after: int) -> bool:
-    try:
-        for _ in range(0, after, 100_000):
-            peer.sendall(bytes(100_000))
-    except ConnectionError:
-        return True
-    return False
+def _blocks(language: str) -> list[Any]:
+    return _found(rf"^```{language}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A directory of an author's own, with the examples in it and nothing of netguard's around it."""
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "desk", ignore=shutil.ignore_patterns("__pycache__", "*.toml~")))
 
 
 def test_generated_pages_are_fresh() -> None:
@@ -56,46 +64,175 @@ def test_generated_pages_are_fresh() -> None:
     assert list(_load(DOCS / "generate.py").stale()) == []
 
 
-def test_the_tutorials_echo_server_echoes_and_is_guarded() -> None:
-    """It answers an honest client, and cuts one that sends more than its limit."""
-    command = [sys.executable, str(DOCS / "examples" / "echo.py"), "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+# What a reader copies
+
+
+@pytest.mark.filterwarnings("ignore:.*_Unsafe:DeprecationWarning")  # of twisted.web, to itself
+@pytest.mark.parametrize("words", _found(r"^[$#] (?:\S*/)?twistd (.*)$"))
+def test_every_twistd_command_is_understood(words: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plugin takes its options as they are written, and twistd its own; users of other machines are left out."""
+    monkeypatch.chdir(desk)
+    line = shlex.split(re.sub(r"--[ug]id \S+", "", words.partition(" | ")[0]))
+    options: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
+    if "--help" in line:
+        with pytest.raises(SystemExit) as end:
+            options.parseOptions(line)
+        assert not end.value.code
+    else:
+        options.parseOptions(line)
+        assert options.subCommand
+
+
+@pytest.mark.parametrize("words", _found(r"^[$#].*\bnetguard (users .*)$"))
+def test_every_netguard_command_is_understood(words: str) -> None:
+    """`netguard` takes the arguments as they are written."""
+    assert cli._parser().parse_args(shlex.split(words.partition(" | ")[0])).command == "users"
+
+
+@pytest.mark.parametrize("text", _found(r"""guard:[a-z0-9]+:[^\s"'`)]*"""))
+def test_every_endpoint_string_is_understood(text: str) -> None:
+    """Each `guard:` string on the pages describes an endpoint, but for those that leave something out."""
+    reactor: Any = MemoryReactorClock()
+    if "..." not in text:
+        make: Any = clientFromString if "host=" in text else serverFromString
+        assert make(reactor, text).policy.guards
+
+
+@pytest.mark.parametrize("text", [*_blocks("toml"), (EXAMPLES / "guards.toml").read_text()])
+def test_every_configuration_is_understood(text: str, tmp_path: Path) -> None:
+    """Each TOML example is a file that `--config` takes."""
+    file = tmp_path / "guards.toml"
+    file.write_text(text)
+    assert Policy.from_options(config.load(file), "guard") != Policy.from_options({}, "guard")
+
+
+@pytest.mark.parametrize("text", _blocks("python"))
+def test_every_snippet_is_python(text: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It compiles, and what it imports is there."""
+    monkeypatch.syspath_prepend(str(desk))
+    code = compile(text, "snippet", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    for node in ast.walk(code):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module or "")
+            for each in node.names:
+                assert hasattr(module, each.name), f"{node.module} has no {each.name}"
+
+
+# What a reader runs
+
+
+@pytest.mark.parametrize("run", _found(r"^\$ python -m pytest -q (test_\w+\.py)\n(\d+ passed)$"))
+def test_the_tests_of_the_examples_pass(run: tuple[str, str], desk: Path) -> None:
+    """In an author's own directory, as many as the page says."""
+    _pytest(desk, *run)
+
+
+@pytest.mark.parametrize(("file", "passed"), [("test_not_listed.py", "2 passed"), ("test_guestbook.py", "4 passed")])
+def test_the_tests_that_are_only_shown_pass(file: str, passed: str, desk: Path) -> None:
+    """The pages show them without a command."""
+    _pytest(desk, file, passed)
+
+
+def _pytest(desk: Path, file: str, passed: str) -> None:
+    (desk / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", file]
+    ended = subprocess.run(command, cwd=desk, capture_output=True, text=True, timeout=100, check=False)
+    assert passed in ended.stdout, ended.stdout
+
+
+@contextmanager
+def _serving(command: list[str], desk: Path, pattern: str) -> Iterator[str]:
+    """A server of a page's; its port, which it tells on its standard output."""
+    server = subprocess.Popen(command, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
+    assert server.stdout is not None
+    seen = b""
+    try:
+        while not (port := re.search(pattern, seen.decode())):
+            assert select.select([server.stdout], [], [], PATIENCE)[0], seen
+            chunk = server.stdout.read(1000)
+            assert chunk, seen
+            seen += chunk
+        yield port[1]
+    finally:
+        server.terminate()
+        server.communicate(timeout=PATIENCE)
+
+
+def _attacks(server: str) -> list[tuple[str, str]]:
+    section = (DOCS / "tutorial.md").read_text().partition(f"<!-- against {server} -->")[2].split("```")[1]
+    return re.findall(r"^\$ python attack.py (\w+)\n(.+)$", section, re.MULTILINE)
+
+
+def _but_for_figures(text: str) -> str:
+    """What was measured differs from time to time; counts and limits do not."""
+    return re.sub(r"\d+\.\d", "#", text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["bare_echo.py", "echo.py"])
+def test_the_attacks_of_the_tutorial_end_as_it_says(server: str, desk: Path) -> None:
+    """They go on for ever against the bare server, and are cut by the guarded one."""
+    attacks = _attacks(server)
+    assert [name for name, _ in attacks] == ["silent", "unread", "crowd"]
+    with _serving([sys.executable, "-u", server, "0"], desk, r"listening on port (\d+)\n") as port:
+        for name, outcome in attacks:
+            command = [sys.executable, "attack.py", name, port]
+            ended = subprocess.run(command, cwd=desk, capture_output=True, text=True, timeout=60, check=True)
+            assert _but_for_figures(ended.stdout.strip()) == _but_for_figures(outcome)
+
+
+def test_the_application_file_is_guarded(desk: Path) -> None:
+    """Run by twistd, it serves; one connection more than its limit for a peer is refused."""
+    file = desk / "guarded.tac"
+    file.write_text(file.read_text().replace("tcp:8007", "tcp:0"))
+    run = "from twisted.scripts.twistd import run; run()"
+    command = [sys.executable, "-c", run, "-n", "--pidfile=", "--python", file.name]
+    with _serving(command, desk, r"starting on (\d+)\n") as port:
+        peers = [socket.create_connection(("127.0.0.1", int(port)), timeout=PATIENCE) for _ in range(21)]
         try:
-            assert server.stdout is not None
-            port = int(server.stdout.readline().removeprefix("listening on port "))
-            with socket.create_connection(("127.0.0.1", port), timeout=20) as honest:
-                honest.sendall(b"hello")
-                assert honest.recv(5, socket.MSG_WAITALL) == b"hello"
-            with socket.create_connection(("127.0.0.1", port), timeout=20) as greedy:
-                assert _is_cut_off(greedy, after=50_000_000)
+            for peer in peers[:-1]:
+                peer.sendall(b"hello")
+                assert peer.recv(5, socket.MSG_WAITALL) == b"hello"
+            assert _is_refused(peers[-1])
         finally:
-            server.terminate()
+            for peer in peers:
+                peer.close()
 
 
-@pytest.mark.parametrize(("brought", "cut"), [(63, True), (64, False)])
-def test_the_example_of_a_guard_cuts_at_its_limit(brought: int, cut: bool) -> None:
-    """`SlowStart` cuts a peer that brought one byte too few, and no other."""
-    clock = Clock()
-    guard = _load(DOCS / "examples" / "slow_start.py").SlowStart("5s")
-    transport = _connect(guard.wrap(Factory.forProtocol(Protocol), clock))
-    assert transport is not None
-    transport.protocol.dataReceived(bytes(brought))  # type: ignore[attr-defined]
-    clock.pump([0.25] * 21)
-    assert transport.disconnected is cut
+def _is_refused(peer: socket.socket) -> bool:
+    try:
+        return not peer.recv(1)
+    except ConnectionError:
+        return True
 
 
-def test_the_example_of_a_shared_guard_gives_places_back() -> None:
-    """`MaxStartups` counts those without a login, and only those."""
-    clock = Clock()
-    inside: list[Protocol] = []
+# What a page refers to
 
-    class Greeter(Protocol):
-        def connectionMade(self) -> None:
-            inside.append(self)
 
-    guard = _load(DOCS / "examples" / "max_startups.py").MaxStartups(1)
-    factory = guard.wrap(Factory.forProtocol(Greeter), clock)
-    assert _connect(factory) is not None
-    assert _connect(factory) is None
-    settle(inside[0].transport)
-    assert _connect(factory) is not None
+@pytest.mark.parametrize("name", _found(r"`(tests/[\w/]+\.py(?:::\w+)?)`"))
+def test_every_test_that_is_named_is_there(name: str) -> None:
+    """The file is, and the function in it."""
+    file, _, function = name.partition("::")
+    assert not function or re.search(rf"^(async )?def {function}\(", (ROOT / file).read_text(), re.MULTILINE)
+    assert (ROOT / file).is_file()
+
+
+def test_the_contract_and_its_tests_are_one_list() -> None:
+    """Every item of the wrapper's contract has tests, and every test has its item."""
+    tests = set(re.findall(r"def (test_\d\d)_", (ROOT / "tests" / "test_wrapper_contract.py").read_text()))
+    items = re.findall(r"^\| (\d+) \|.*\| `(test_\d\d)` \|$", (DOCS / "design.md").read_text(), re.MULTILINE)
+    assert [f"test_{int(number):02}" for number, _ in items] == [test for _, test in items] == sorted(tests)
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    """Sphinx checks those of its own pages."""
+    links = re.findall(r"\]\(([^):]+)\)", (ROOT / "README.md").read_text())
+    assert links
+    assert [each for each in links if not (ROOT / each).is_file()] == []
+
+
+def test_every_change_is_told_in_a_file_that_the_changelog_takes() -> None:
+    """A misnamed fragment would be left out of it."""
+    names = [each.name for each in (DOCS / "changes").iterdir() if each.name != "README.md"]
+    kinds = r"\d+\.(added|changed|fixed|removed|security)(\.\d+)?\.md"
+    assert [each for each in names if not re.fullmatch(kinds, each)] == []
