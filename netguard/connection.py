@@ -231,7 +231,7 @@ class Connection(Facts):
         if self.state == "open":
             meter.received_mark = self._plan.received_mark
             meter.sent_mark = self._plan.sent_mark
-            if self.paused("out"):
+            if self._pauses and self.paused("out"):
                 meter.hold_writing()
 
     def look(self, now: float) -> None:

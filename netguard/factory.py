@@ -220,9 +220,7 @@ class GuardedFactory:
 
     # what is told
 
-    def report(
-        self, connection: Connection, name: str, reason: BaseException | None = None, **about: object
-    ) -> None:
+    def report(self, connection: Connection, name: str, reason: BaseException | None = None, **about: object) -> None:
         """Tell an event of a connection's life."""
         self._reports.tell(connection, name, reason, **about)
 

@@ -56,11 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where all peers are promised to be there (`.ci/run`), a skipped interop test is a failed one."""
     report = yield
-    if (
-        report.skipped
-        and item.get_closest_marker("interop")
-        and os.environ.get("NETGUARD_PEERS") == "required"
-    ):
+    if report.skipped and item.get_closest_marker("interop") and os.environ.get("NETGUARD_PEERS") == "required":
         report.outcome = "failed"
         report.longrepr = f"NETGUARD_PEERS=required, but the test was skipped: {report.longrepr}"
     return report

@@ -167,6 +167,7 @@ def test_factories_beside_each_other_share_what_equal_guards_made() -> None:
 
 def test_the_guards_have_so_long_in_all(logged: Any) -> None:
     """A wait that does not end is a refusal; so is one that fails, and one that is cancelled."""
+
     @frozen
     class Waits(Guard):
         """Waits."""

@@ -476,9 +476,7 @@ async def test_start_tls_works_through_the_guards(house: House) -> None:
 async def test_a_client_that_is_silent_after_start_tls_is_cut(house: House) -> None:
     """The handshake's deadline begins with the switch."""
     factory = Builds(Starts)
-    at = await house.listen(
-        "tcp:0:interface=127.0.0.1", Policy(HandshakeTimeout("200ms")).wrap(factory, tick=0.05)
-    )
+    at = await house.listen("tcp:0:interface=127.0.0.1", Policy(HandshakeTimeout("200ms")).wrap(factory, tick=0.05))
     client = await house.connect(f"tcp:127.0.0.1:{at.port}")
     client.transport.write(b"STLS")
     await until(lambda: client.reason is not None)

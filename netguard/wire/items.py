@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+
+@lru_cache
+def _shape(delimiter: bytes) -> tuple[tuple[bytes, ...], bool]:
+    """The beginnings of a delimiter, the longest first, and whether one can begin inside another.
+
+    One that can (an empty line, say) is found from the front only, as receivers find it.
+    """
+    begun = tuple(delimiter[:size] for size in range(len(delimiter) - 1, 0, -1))
+    return begun, delimiter.endswith(begun)
+
 
 class ItemCounter:
     """Counts the bytes since the last delimiter; keeps no more of them than the beginning of a delimiter.
@@ -16,9 +28,7 @@ class ItemCounter:
     def __init__(self, limit: int, delimiter: bytes) -> None:
         self.limit = limit
         self.delimiter = delimiter
-        self.begun = tuple(delimiter[:size] for size in range(len(delimiter) - 1, 0, -1))
-        # One that can begin inside another (an empty line, say) is found from the front only, as receivers find it.
-        self.overlaps = delimiter.endswith(self.begun)
+        self.begun, self.overlaps = _shape(delimiter)
         self.run = 0
         self.tail = b""
 
