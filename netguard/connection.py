@@ -198,6 +198,12 @@ class Connection(Facts):
         """A TLS handshake begins, or has begun below us."""
         self.secured = self.house.reactor.seconds()
 
+    def part(self) -> None:
+        """The application has closed: over TLS, that ends only with the peer's consent, which is timed."""
+        if ISSLTransport.providedBy(self.meter.transport):
+            self.parting = True
+            self.secure()
+
     def met(self, transport: object) -> None:
         """The transport is there."""
         if ISSLTransport.providedBy(transport):

@@ -64,6 +64,7 @@ class Facts:
         "meter",
         "number",
         "opened",
+        "parting",
         "reason",
         "secured",
         "settled_at",
@@ -75,6 +76,7 @@ class Facts:
     settled_at: float | None
     secured: float | None
     deaf_since: float | None
+    parting: bool
     _pauses: frozenset[tuple[str, Way]]
     _plan: Plan
     _ends: tuple[Do, ...]
@@ -95,6 +97,7 @@ class Facts:
         self._settlers = ()
         self._pauses = _NOBODY
         self.reason = self.settled_at = self.secured = self.deaf_since = None
+        self.parting = False
         self.state = "opening"
 
     @property
@@ -143,12 +146,20 @@ class Facts:
 
     @property
     def handshaking(self) -> float | None:
-        """Seconds for which the TLS handshake, or the guards' own opening, has been going on; else None."""
+        """Seconds for which the TLS handshake, or the guards' own opening, has been going on; else None.
+
+        Parting is a handshake, too: TLS closes only when the peer has said that it closes. It begins when the peer has
+        taken everything that was written before.
+        """
         if self.state == "opening":
             return self.age
-        if self.secured is not None and self._handshake_done():
+        now = self.house.reactor.seconds()
+        if self.parting:
+            if self.meter.outgoing is not None:
+                self.secured = now
+        elif self.secured is not None and self._handshake_done():
             self.secured = None
-        return None if self.secured is None else self.house.reactor.seconds() - self.secured
+        return None if self.secured is None else now - self.secured
 
     def _handshake_done(self) -> bool:
         # OpenSSL has the peer's Finished message exactly when the handshake is over; other TLS must have let data in.

@@ -69,9 +69,14 @@ class GuardedTransport:
             close()
 
     def _close(self, name: str, *args: Any, **kwargs: Any) -> None:
-        close = partial(getattr(self._transport, name), *args, **kwargs)
+        connection, close_transport = self._meter.connection, partial(getattr(self._transport, name), *args, **kwargs)
+
+        def close() -> None:
+            close_transport()
+            connection.part()
+
         if self._meter.later(close):
-            self._meter.connection.pause(CLOSING)
+            connection.pause(CLOSING)
         else:
             close()
 

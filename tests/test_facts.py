@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import ISSLTransport
+from zope.interface import alsoProvides
 
 from netguard.guards.lifetime import Lifetime
 from netguard.testing import Application, Dialogue, connect
@@ -112,6 +114,23 @@ def test_a_handshake_lasts_until_the_peer_has_finished(peer: Dialogue) -> None:
     found.secure()
     found.meter.transport.getHandle = lambda: None
     assert found.handshaking is None
+
+
+def test_parting_is_a_handshake_that_begins_when_nothing_waits_any_more(peer: Dialogue) -> None:
+    """Closing TLS needs the peer's consent; what it still has to read is not held against it."""
+    found: Any = there(peer)
+    found.part()
+    assert found.handshaking is None  # plain text needs nobody's consent
+    alsoProvides(found.meter.transport, ISSLTransport)
+    peer.takes(0)
+    peer.application.transport.write(b"12345")
+    peer.advance(1)
+    found.part()
+    peer.advance(5)
+    assert found.handshaking == 0
+    peer.takes(None)
+    peer.advance(3)
+    assert 2.5 <= found.handshaking <= 3
 
 
 def test_the_opening_is_a_handshake() -> None:

@@ -26,12 +26,13 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import ClientFactory, Factory, Protocol, ReconnectingClientFactory
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 from twisted.protocols.haproxy import proxyEndpoint
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from netguard.connection import connection_of, settle
-from netguard.errors import HandshakeTooSlow, TooManyConnections
+from netguard.errors import Expelled, HandshakeTooSlow, TooManyConnections
 from netguard.factory import GuardedFactory
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
@@ -374,6 +375,40 @@ async def test_a_client_that_is_silent_in_its_handshake_is_cut(house: House) -> 
     await until(lambda: done.received == b"x")
     await deferLater(house.reactor, 0.4)
     assert done.reason is None
+
+
+class Closes(Echo):
+    """Closes at the first word."""
+
+    def dataReceived(self, data: bytes) -> None:
+        """Say something, and close."""
+        self.transport.write(b"bye")
+        self.transport.loseConnection()
+
+
+@pytest.mark.parametrize("limit", ["200ms", "1h"])
+async def test_a_client_that_does_not_answer_the_end_of_tls_is_cut(house: House, limit: str) -> None:
+    """It read everything, and keeps its connection: closing has the time of a handshake, and no more."""
+    factory = Builds(Closes)
+    guarded = Policy(HandshakeTimeout(limit)).wrap(factory, tick=0.05)
+    at = await house.listen("tcp:0:interface=127.0.0.1", TLSMemoryBIOFactory(server_context(), False, guarded))
+    sock = socket.create_connection(("127.0.0.1", at.port))
+    client = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), sock)
+    client.set_connect_state()
+
+    def talk() -> bytes:
+        client.do_handshake()
+        client.send(b"x")
+        return client.recv(10)
+
+    assert await deferToThread(talk) == b"bye"
+    if limit == "1h":
+        await deferLater(house.reactor, 0.6)
+        assert factory.built[0].reason is None
+        guarded.abort_all()
+    await until(lambda: factory.built[0].reason is not None)
+    assert type(factory.built[0].reason) is (HandshakeTooSlow if limit == "200ms" else Expelled)
+    sock.close()
 
 
 async def test_alpn_is_negotiated_through_the_guards(house: House) -> None:

@@ -11,6 +11,7 @@ from zope.interface import Interface, alsoProvides, directlyProvides, noLongerPr
 
 from netguard.connection import Connection
 from netguard.guards.lifetime import Lifetime
+from netguard.over import OVER
 from netguard.testing import Application, Dialogue, connect
 from netguard.transport import GuardedTransport
 
@@ -79,6 +80,8 @@ def test_arguments_of_closing_are_passed_on() -> None:
 
     class Meter:
         """Holds nothing back."""
+
+        connection = OVER
 
         def later(self, close: object) -> bool:
             """No."""

@@ -12,7 +12,8 @@ from netguard.units import duration
 class HandshakeTimeout(Guard):
     """Cut a connection whose TLS handshake, or whose opening by the other guards, does not end.
 
-    It holds for TLS from the first byte and for TLS that is started later (STLS, STARTTLS).
+    It holds for TLS from the first byte, for TLS that is started later (STLS, STARTTLS), and for the closing of TLS,
+    which waits for the peer's close_notify: some never send it.
 
     Args:
         after: seconds for one handshake.
