@@ -77,9 +77,11 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         """
         self.tls.append(path)
 
-    def parseArgs(self, directory: str | None = None) -> None:
-        """Take the directory of a demonstration."""
+    def parseArgs(self, directory: str | None = None, *more: str) -> None:
+        """Take the directory of a demonstration; what stands behind it is no option for Twisted's parser."""
         self["directory"] = directory
+        if more:
+            raise usage.UsageError(f"{more[0]!r} is one word too many; options stand before the directory of --demo")
 
     def postOptions(self) -> None:
         """Check what was given, as far as no reactor is needed."""

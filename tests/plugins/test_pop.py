@@ -99,6 +99,7 @@ MISTAKES = {
     "twice": Mistake("--idle 3s --idle 4s", "--idle is given twice"),
     "unknown guard": Mistake("--observe Idel", "observe=Idel'; did you mean 'observe=IdleTimeout'?"),
     "one word too many": Mistake("extra", "'extra' is one word too many"),
+    "an option behind the directory": Mistake("--demo extra --idle 3s", "'--idle' is one word too many; options stand"),
     "log format": Mistake("--log-format xml", "--log-format is text or json, not 'xml'"),
     "foreign accounts": Mistake(
         "",
