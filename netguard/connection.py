@@ -168,7 +168,8 @@ class Connection(Facts):
             self.settled_at = self.age
             self.house.report(self, "settled")
             settlers, self._settlers = self._settlers, ()
-            self._call(settlers, "settled")
+            for each in settlers:
+                self._call(each, "settled")
 
     def take_over(self, watches: Plan, ends: tuple[Do, ...], settlers: tuple[Do, ...]) -> None:
         """Begin with what every connection of the factory gets."""
@@ -176,23 +177,14 @@ class Connection(Facts):
         self._ends = ends
         self._settlers = settlers
 
-    def start(self, *, waited: bool = False) -> None:
-        """The application gets the connection.
-
-        Args:
-            waited: nothing was to pass while guards were deciding; the marks hold from now on.
-        """
-        self.state = "open"
-        if waited:
-            self.rearm()
-
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""
         self.state = "ended"
         ends, self._ends = self._ends, ()
         self._plan = plan.EMPTY
         self._settlers = ()
-        self._call(ends, "at_end")
+        for each in ends:
+            self._call(each, "at_end")
 
     def secure(self) -> None:
         """A TLS handshake begins, or has begun below us."""
@@ -221,7 +213,7 @@ class Connection(Facts):
         self._cross(self._plan.written, self.written)
 
     def _cross(self, marks: tuple[Watch, ...], passed: int) -> None:
-        due = tuple(each for each in marks if each.limit < passed)
+        due = tuple([each for each in marks if each.limit < passed])
         if due:
             self._fire(due)
         self.rearm()
@@ -261,14 +253,13 @@ class Connection(Facts):
         self._plan = self.house.memory.without(self._plan, due)
         for each in due:
             if self.admitted:
-                self._call((each.do,), "watch")
+                self._call(each.do, "watch")
 
-    def _call(self, calls: tuple[Do, ...], doing: str) -> None:
-        for do in calls:
-            try:
-                do(self)
-            except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
-                self.house.failed(self, doing)
+    def _call(self, do: Do, doing: str) -> None:
+        try:
+            do(self)
+        except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
+            self.house.failed(self, doing)
 
 
 def connection_of(transport: object) -> Connection | None:

@@ -134,7 +134,8 @@ class GuardedFactory:
             connection.refuse(Unwanted())
         elif connection.admitted:
             wrapper.protocol = protocol
-            self.report(connection, "accepted")
+            if self._reports.verbose:
+                self.report(connection, "accepted")
 
     # what the wrappers tell
 
@@ -176,13 +177,11 @@ class GuardedFactory:
 
     def _start(self, wrapper: Wrapper) -> None:
         protocol = wrapper.protocol
-        self.report(wrapper.connection, "opened")
+        if self._reports.verbose:
+            self.report(wrapper.connection, "opened")
         wrapper.start()
-        self._follow(wrapper, protocol)
-
-    def _follow(self, wrapper: Wrapper, outcome: object) -> None:
         if self.follower is not None:
-            self.follower(wrapper, outcome)
+            self.follower(wrapper, protocol)
 
     def disconnected(self, wrapper: Wrapper, reason: Failure | None = None) -> None:
         """It is over: tell the last event, and give everything back.
@@ -196,9 +195,9 @@ class GuardedFactory:
         before = connection.state
         self._reports.last(connection, reason)
         connection.end()
-        if before in ("opening", "refused"):
+        if self.follower is not None and before in ("opening", "refused"):
             why = connection.reason or (NoProtocol() if reason is None else reason)
-            self._follow(wrapper, why if isinstance(why, Failure) else Failure(why))
+            self.follower(wrapper, why if isinstance(why, Failure) else Failure(why))
 
     def abandoned(self, wrapper: Wrapper) -> None:
         """What asked for a protocol never connected it, say because its TLS failed before: give its place back."""

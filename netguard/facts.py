@@ -49,22 +49,26 @@ class Facts:
         meter: where its bytes pass.
         address: the address its socket has at the other end; None for transports without one.
         number: unique within the process; the ``session`` of its events.
+
+    Attributes:
+        host: the address that counts for this peer, as text without its port; None for peers without one.
+        port: its port.
     """
 
     __slots__ = (
         "_ends",
-        "_host",
         "_kind",
         "_pauses",
         "_plan",
-        "_port",
         "_settlers",
         "deaf_since",
+        "host",
         "house",
         "meter",
         "number",
         "opened",
         "parting",
+        "port",
         "reason",
         "secured",
         "settled_at",
@@ -72,6 +76,8 @@ class Facts:
     )
 
     house: House
+    host: str | None
+    port: int
     reason: Reason | None
     settled_at: float | None
     secured: float | None
@@ -90,8 +96,8 @@ class Facts:
         self.opened = house.reactor.seconds()
         host = getattr(address, "host", None)
         self._kind = address if host is None else None
-        self._host: str | None = unmapped(host) if host is not None and host[:1] == ":" else host
-        self._port: int = getattr(address, "port", 0)
+        self.host = unmapped(host) if host is not None and host[:1] == ":" else host
+        self.port = getattr(address, "port", 0)
         self._plan = EMPTY
         self._ends = ()
         self._settlers = ()
@@ -173,16 +179,6 @@ class Facts:
         return self.peer.effective
 
     @property
-    def host(self) -> str | None:
-        """The same, as text without its port; None for peers without one."""
-        return self._host
-
-    @property
-    def port(self) -> int:
-        """Its port."""
-        return self._port
-
-    @property
     def address_kind(self) -> str:
         """A word for a peer that has no host."""
         return "unix" if self._kind is not None else "-"
@@ -195,7 +191,7 @@ class Facts:
     @property
     def peer(self) -> Peer:
         """What is known of the peer, each fact with its provenance."""
-        return Peer(self._kind if self._host is None else address_of(self._host, self._port))
+        return Peer(self._kind if self.host is None else address_of(self.host, self.port))
 
     def exchange(self, way: Way) -> tuple[float, int] | None:
         """Seconds and bytes of the exchange in flight, or None; see :class:`netguard.guard.Connection`."""

@@ -56,7 +56,8 @@ def peer_key(host: str, prefix: Prefix) -> str | tuple[int, int]:
             transports that are no sockets may have, is one peer as it is.
         prefix: how many bits make one peer.
     """
-    host = unmapped(host)
+    if ":" in host:
+        host = unmapped(host)
     if prefix.ipv4 == _IPV4_BITS and ":" not in host:
         return host
     try:

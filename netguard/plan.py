@@ -175,7 +175,10 @@ class Memory:
     def calls(self, before: tuple[Do, ...], do: Do) -> tuple[Do, ...]:
         """Calls and one more, shared when all of them are of owners."""
         together = (*before, do)
-        if not all(map(self.lasting, together)):
+        try:
+            known: tuple[Do, ...] | None = self._known.get(together)
+        except TypeError:  # what cannot be hashed is no method
             return together
-        found: tuple[Do, ...] = self._first(together, together)
-        return found
+        if known is None:
+            known = self._first(together, together) if all(map(self.lasting, together)) else together
+        return known

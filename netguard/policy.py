@@ -141,7 +141,9 @@ class Policy:
         Args:
             factory: the application's factory (``IProtocolFactory``).
             reactor: the clock (``IReactorTime``); unless given, that of the guarded factory inside, or the global one.
-            tick: seconds between two sweeps: a deadline fires within one tick after its moment.
+            tick: seconds between two sweeps: a deadline fires within one tick after its moment, never before it. One
+                that is counted from the last byte is counted from the sweep that saw the byte: where the limit is no
+                multiple of the tick, that may add up to one tick more.
             beside: what an earlier ``wrap`` of this policy returned; limits then count both together.
             verbose: whether the events of level debug (``accepted``, ``opened``) are told, too.
 

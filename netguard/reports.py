@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from twisted.internet.error import ConnectionDone
+
 from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
 
@@ -12,6 +14,10 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from netguard.facts import Facts
+
+
+_CLOSED_CLEANLY = str(ConnectionDone())
+"""The commonest reason: to have its text made anew would cost as much as the rest of the event."""
 
 
 class Reports:
@@ -24,7 +30,7 @@ class Reports:
 
     def __init__(self, seconds: Callable[[], float], *, verbose: bool = True) -> None:
         self.sampler = Sampler(seconds)
-        self._untold = frozenset() if verbose else DETAILS
+        self.verbose = verbose
 
     def tell(self, connection: Facts, name: str, reason: BaseException | None = None, **about: object) -> None:
         """Tell an event.
@@ -35,13 +41,9 @@ class Reports:
             reason: why, for those events that have a why.
             about: more fields.
         """
-        if name in self._untold:
+        if name in DETAILS and not self.verbose:
             return
         fields = who(connection) | about
-        if name in {"closed", "cut"}:
-            fields["duration"] = round(connection.age, 3)
-            fields["bytes_in"] = connection.received
-            fields["bytes_out"] = connection.sent
         if reason is not None:
             fields |= why(reason)
         if name.startswith("would_"):
@@ -56,13 +58,17 @@ class Reports:
             connection: whose life is over.
             reason: why the transport is gone; None when there was none.
         """
-        why_of_ours = connection.reason
-        if connection.state == "refused" and why_of_ours is not None:
-            self.sampler.emit("refused", type(why_of_ours).__name__, who(connection) | why(why_of_ours))
-        elif why_of_ours is not None:
-            self.tell(connection, "cut", why_of_ours)
-        else:
-            self.tell(connection, "closed", None if reason is None else reason.value)
+        ours, fields = connection.reason, who(connection)
+        if ours is not None and connection.state == "refused":
+            self.sampler.emit("refused", type(ours).__name__, fields | why(ours))
+            return
+        fields["duration"] = round(connection.age, 3)
+        fields["bytes_in"] = connection.received
+        fields["bytes_out"] = connection.sent
+        cause = ours if ours is not None or reason is None else reason.value
+        if cause is not None:
+            fields |= why(cause)
+        emit("closed" if ours is None else "cut", fields)
 
 
 def who(connection: Facts) -> dict[str, object]:
@@ -75,6 +81,8 @@ def who(connection: Facts) -> dict[str, object]:
 
 def why(reason: BaseException) -> dict[str, object]:
     """The fields that give a reason: for those of ours, the guard, the option, the limit and what was observed."""
+    if type(reason) is ConnectionDone and not reason.args:
+        return {"reason": _CLOSED_CLEANLY}
     text = str(reason) or type(reason).__name__
     if not isinstance(reason, Reason):
         return {"reason": text}

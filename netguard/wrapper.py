@@ -114,7 +114,7 @@ class Wrapper(WritingMeter):
         connection.met(transport)
         if not connection.listening:
             self.hold_reading()
-        self._owner.connected(self)
+        connection.house.connected(self)  # type: ignore[attr-defined]  # as _owner
 
     def close(self) -> None:
         """Let nothing pass any more, and abort the transport if there is one."""
@@ -133,10 +133,12 @@ class Wrapper(WritingMeter):
 
     def start(self) -> None:
         """Let the application have the connection, and what came early."""
-        early, self.early = self.early, None
+        self.connection.state = "open"
+        early = self.early
         if early is not None:
+            self.early = None
             self.received = 0  # it comes, and counts, once more
-        self.connection.start(waited=early is not None)
+            self.connection.rearm()  # nothing was to pass before
         self.protocol.makeConnection(GuardedTransport(self, self.transport))
         if early is not None:
             early.replay(self)

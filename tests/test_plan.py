@@ -77,6 +77,20 @@ def test_what_may_hold_a_connection_is_not_remembered(memory: Memory) -> None:
         assert memory.calls((), do) is not memory.calls((), do)
 
 
+def test_what_cannot_be_hashed_is_called_like_the_rest(memory: Memory, owner: Owner) -> None:
+    """A guard of somebody else's may give any callable, before or after an owner's method."""
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, _: object) -> None:
+            """What is called."""
+
+    do = Unhashable()
+    assert memory.calls((owner.do,), do) == (owner.do, do)
+    assert memory.calls((do,), owner.do) == (do, owner.do)
+
+
 def test_a_private_watch_makes_a_plan_private_until_it_is_gone(memory: Memory, owner: Owner) -> None:
     """What is left afterwards is shared again."""
     shared = memory.extend(EMPTY, plan.age, 5, owner.do)

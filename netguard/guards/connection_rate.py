@@ -57,6 +57,7 @@ class Arrivals:
 
     def __init__(self, limit: ConnectionRate, house: House) -> None:
         self.limit = limit
+        self.all, self.one = Allowance(limit.total), Allowance(limit.per_peer)
         self.house = house
         self.total = 0.0
         self.peers: OrderedDict[object, float] = OrderedDict()
@@ -66,22 +67,22 @@ class Arrivals:
         """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed, of either limit."""
         limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
         key = None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
-        peer = _after_one_more(limit.per_peer, self.peers.get(key, now), now) if key is not None else now
-        total = _after_one_more(limit.total, self.total, now)
+        peer = self.one.after_one_more(self.peers.get(key, now), now)
+        total = self.all.after_one_more(self.total, now)
         if peer == inf:
             connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
         elif total == inf:
             connection.refuse(_refusal(ConnectingTooFast, limit.total))
         else:
             self.total = total
-            if key in self.peers or (key is not None and self.room(now)):
+            if key is not None and (key in self.peers or self.room(now)):
                 self.peers[key] = peer
                 self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""
         for whole in [*islice(self.peers.values(), _AT_A_TIME)]:
-            if not _is_whole(self.limit.per_peer, whole, now):
+            if not self.one.is_whole(whole, now):
                 break
             self.peers.popitem(last=False)
         if len(self.peers) < MOST_PEERS:
@@ -94,18 +95,28 @@ class Arrivals:
         return False
 
 
-def _is_whole(limit: Frequency | None, whole: float, now: float) -> bool:
-    # No moment lies further ahead than a period, unless the clock was set back: then nobody is to wait for it.
-    return limit is None or not now < whole <= now + limit.period * 2
+class Allowance:
+    """How much of a limit is left, told by the moment at which it will be whole again.
 
+    Args:
+        limit: the limit; of None, nothing is ever used up.
+    """
 
-def _after_one_more(limit: Frequency | None, whole: float, now: float) -> float:
-    """When the allowance will be whole again after one more arrival; never, when nothing of it is left."""
-    if limit is None:
-        return now
-    step = limit.period / limit.events
-    later = (now if _is_whole(limit, whole, now) else whole) + step
-    return later if later <= now + limit.period + step / 100 else inf
+    def __init__(self, limit: Frequency | None) -> None:
+        period, events = (0.0, 1) if limit is None else (limit.period, limit.events)
+        self.step = period / events
+        self.most = period + self.step / 100
+        # No moment lies further ahead than a period, unless the clock was set back: then nobody is to wait for it.
+        self.furthest = period * 2
+
+    def is_whole(self, whole: float, now: float) -> bool:
+        """Whether nothing of it is used up now."""
+        return not now < whole <= now + self.furthest
+
+    def after_one_more(self, whole: float, now: float) -> float:
+        """When it will be whole again after one more arrival; never, when nothing of it is left."""
+        later = (whole if now < whole <= now + self.furthest else now) + self.step
+        return later if later <= now + self.most else inf
 
 
 def _refusal(kind: type[Reason], limit: Frequency | None) -> Reason:
