@@ -382,8 +382,9 @@ class Closes(Echo):
 
     def dataReceived(self, data: bytes) -> None:
         """Say something, and close."""
-        self.transport.write(b"bye")
-        self.transport.loseConnection()
+        transport: Any = self.transport
+        transport.write(b"bye")
+        transport.loseConnection()
 
 
 @pytest.mark.parametrize("limit", ["200ms", "1h"])

@@ -8,7 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -228,9 +228,8 @@ def _is_single(options: Options) -> bool:
     """Whether one mailbox without a user's name in its path is what the operator meant."""
     if PLACEHOLDER in options["maildir"]:
         return False
-    store = Store(options["accounts"])
-    users = len(store.users())
-    store.close()
+    with closing(Store(options["accounts"])) as store:
+        users = len(store.users())
     if users > 1:
         raise ValueError(
             f"--maildir {options['maildir']}: {users} users would share one mailbox; put {PLACEHOLDER} in the path"

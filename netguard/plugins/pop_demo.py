@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from attrs import frozen
@@ -80,10 +81,9 @@ class Demo:
             path.write_text(text + "\n")
         # Under its own name only when it is complete: it says that here is a demonstration, to be used again.
         unfinished = self.directory / ".accounts.unfinished"
-        store = Store(unfinished)
-        store.create()
-        store.add(USER, {APOP: secret, PASSWORD: passwords.hashed(secret.encode())})
-        store.close()
+        with closing(Store(unfinished)) as store:
+            store.create()
+            store.add(USER, {APOP: secret, PASSWORD: passwords.hashed(secret.encode())})
         unfinished.rename(self.accounts)
 
     def _make_mail(self) -> None:

@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -336,9 +337,18 @@ def test_a_daemon_without_its_port(site: Site) -> None:
         ended = twistd(*before, "netguard-pop", *site.options, "--listen", where, cwd=site.folder)
     assert ended.returncode == 1
     assert "Address already in use: cannot listen on tcp:" in ended.stderr
-    assert log.read_text().count(f"Address already in use: cannot listen on {where}") == 1
+    # The daemon tells its parent first, and writes the log while that ends.
+    _until(lambda: log.read_text().count(f"Address already in use: cannot listen on {where}") == 1)
+    _until(lambda: not pid_file.exists())
     assert_clean(log.read_text() + ended.stderr.replace("\n", ""))
-    assert not pid_file.exists()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    """Look until it is so: nothing tells us what a process that is not our child has done to a file."""
+    deadline, pause = time.monotonic() + PATIENCE, threading.Event()
+    while not true():
+        assert time.monotonic() < deadline
+        pause.wait(0.01)
 
 
 def test_users_may_come_and_go(site: Site) -> None:
