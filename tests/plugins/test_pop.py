@@ -546,7 +546,8 @@ ARGUMENTS = (
     b" %s%n",
 )
 OURS = re.compile(
-    rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|\+OK|[A-Z-]+|IMPLEMENTATION netguard|1 25|1 [!-~]+|Subject: hello||hello|\."
+    rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|\+OK 1 17[0-9]+[.]hello[.]host|\+OK|[A-Z-]+|IMPLEMENTATION netguard"
+    rb"|1 25|1 [!-~]+|Subject: hello||hello|\."
 )
 
 
