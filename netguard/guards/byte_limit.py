@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from sys import maxsize
 
 from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
@@ -68,14 +67,7 @@ class ByteLimit(Guard):
 
     def begin_items(self, connection: Connection) -> None:
         """The first byte came: from here on, every chunk is looked at."""
-        connection.tap(partial(self.look_at_item, connection, ItemCounter(self.item or 0, self.delimiter)))
-
-    def look_at_item(self, connection: Connection, items: ItemCounter, data: bytes) -> None:
-        """Count on through one chunk."""
-        longest = items.feed(data)
-        if longest > items.limit:
-            items.limit = maxsize  # where the guard only observes, once is enough
-            connection.cut(ItemTooLong(self.item, longest))
+        connection.tap(Items(self, connection).look)
 
     def look_at_queue(self, connection: Connection) -> None:
         """So much was written that the queue might be full: measure it, and say when that can next be so."""
@@ -85,3 +77,31 @@ class ByteLimit(Guard):
             connection.when_sent(connection.written + room, self.look_at_queue, held=True)
         else:
             connection.cut(QueueTooLong(self.queue, waiting))
+
+
+class Items(ItemCounter):
+    """The items of one connection.
+
+    Args:
+        limits: whose limit it is.
+        connection: whose items they are.
+    """
+
+    __slots__ = ("connection", "limits")
+
+    def __init__(self, limits: ByteLimit, connection: Connection) -> None:
+        super().__init__(limits.item or 0, limits.delimiter)
+        self.limits = limits
+        self.connection = connection
+
+    def look(self, data: bytes) -> None:
+        """Look at one chunk; most are whole items, and nothing to count."""
+        if len(data) > self.whole or not data.endswith(self.delimiter):
+            self.count(data)
+
+    def count(self, data: bytes) -> None:
+        """Count on through a chunk, and cut who brings too long an item."""
+        longest = self.feed(data)
+        if longest > self.limit:
+            self.limit = maxsize  # where the guard only observes, once is enough
+            self.connection.cut(ItemTooLong(self.limits.item, longest))

@@ -21,9 +21,13 @@ class ItemCounter:
     Args:
         limit: item lengths up to this many bytes need not be told exactly, which is what makes them cheap.
         delimiter: what ends an item, one byte or more.
+
+    Attributes:
+        whole: a chunk of up to this many bytes that ends with the delimiter changes nothing, and need not be fed. Most
+            chunks are such: whoever asks for that first saves the call. Negative while an item is open.
     """
 
-    __slots__ = ("begun", "delimiter", "limit", "overlaps", "run", "tail")
+    __slots__ = ("begun", "delimiter", "limit", "overlaps", "run", "tail", "whole")
 
     def __init__(self, limit: int, delimiter: bytes) -> None:
         self.limit = limit
@@ -31,6 +35,10 @@ class ItemCounter:
         self.begun, self.overlaps = _shape(delimiter)
         self.run = 0
         self.tail = b""
+        self.whole = self._whole()
+
+    def _whole(self) -> int:
+        return -1 if self.run or self.tail or self.overlaps else self.limit + len(self.delimiter)
 
     def feed(self, data: bytes) -> int:
         """Count on through one chunk.
@@ -39,6 +47,11 @@ class ItemCounter:
             The length of the longest item that the chunk ends or leaves open, its delimiter not counted; when all are
             within the limit, some number that is, too.
         """
+        longest = self._count(data)
+        self.whole = self._whole()
+        return longest
+
+    def _count(self, data: bytes) -> int:
         run = self.run + len(data)
         if run > self.limit or self.tail or self.overlaps:
             return self._measure(data)

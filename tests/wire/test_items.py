@@ -69,3 +69,31 @@ def test_whole_is_split_anywhere(delimiter: bytes, chunks: list[bytes], limit: i
     alone = whole.feed(before)
     assert (alone > limit) == (most > limit)
     assert whole.run == items.run
+
+
+@given(
+    st.sampled_from([b"\n", b"\r\n", b"\n\n", b"aab"]),
+    st.lists(st.text("ab\r\n", max_size=12).map(str.encode), max_size=12),
+    st.integers(0, 8),
+)
+def test_a_whole_chunk_need_not_be_fed(delimiter: bytes, chunks: list[bytes], limit: int) -> None:
+    """One of up to `whole` bytes that ends with the delimiter brings no item that is too long, and changes nothing."""
+    items = ItemCounter(limit, delimiter)
+    for chunk in chunks:
+        whole = len(chunk) <= items.whole and chunk.endswith(delimiter)
+        before = (items.run, items.tail, items.whole)
+        longest = items.feed(chunk)
+        if whole:
+            assert longest <= limit
+            assert (items.run, items.tail, items.whole) == before
+
+
+def test_an_open_item_must_be_fed() -> None:
+    """A whole chunk is one that begins where an item begins; an overlapping delimiter leaves none."""
+    items = ItemCounter(3, b"\r\n")
+    assert items.whole == 5
+    items.feed(b"a")
+    assert items.whole < 0
+    items.feed(b"\r\n")
+    assert items.whole == 5
+    assert ItemCounter(3, b"\n\n").whole < 0
