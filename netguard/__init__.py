@@ -1,6 +1,6 @@
 """netguard: the defences that every network service needs, as guards around any Twisted protocol."""
 
-from netguard.connection import connection_of, settle
+from netguard.application import connection_of, misdeed, settle
 from netguard.factory import GuardedFactory
 from netguard.guard import Connection, Guard, frozen
 from netguard.guards.bandwidth import Bandwidth
@@ -13,6 +13,7 @@ from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.refusal import Refusal
 from netguard.guards.write_stall import WriteStall
 from netguard.mixins import TimeoutMixin
 from netguard.options import option
@@ -36,10 +37,12 @@ __all__ = [
     "LoginTimeout",
     "MinimumRate",
     "Policy",
+    "Refusal",
     "TimeoutMixin",
     "WriteStall",
     "connection_of",
     "frozen",
+    "misdeed",
     "option",
     "settle",
 ]

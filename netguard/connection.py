@@ -6,7 +6,6 @@ or when the sweep finds it due.
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import ISSLTransport
@@ -14,6 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 from netguard import plan
 from netguard.errors import OpeningFailed
 from netguard.facts import Facts, Way
+from netguard.verbs import Misdeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 UNCONNECTED = 60.0
 """Seconds after which a connection that still has no transport never will have one."""
 
-_LAYERS = 8
-"""How many transports may lie on one another between an application and its guards."""
+
+PARTING = 5.0
+"""Seconds that a refused peer has for taking the text that it is told."""
 
 
 class Connection(Facts):
@@ -136,6 +137,8 @@ class Connection(Facts):
         self.state = "cut"
         self.reason = reason
         self.meter.close()
+        if reason.weight:
+            self.misdeed("cut", reason.weight)
         return True
 
     def refuse(self, reason: Reason) -> bool:
@@ -151,7 +154,12 @@ class Connection(Facts):
             return False
         self.state = "refused"
         self.reason = reason
-        self.meter.close()
+        answer = self.house.answer
+        if answer is None or self.meter.transport is None:
+            self.meter.close()
+        else:
+            self.meter.part(answer)
+            self.meter.due = self.house.reactor.seconds() + PARTING
         return True
 
     def settled(self, do: Do) -> None:
@@ -161,6 +169,10 @@ class Connection(Facts):
     def at_end(self, do: Do) -> None:
         """Call ``do`` once, when the connection has ended, a later guard's refusal included."""
         self._ends = self.house.memory.calls(self._ends, do)
+
+    def misdeed(self, kind: str, weight: float = 1.0, once: bytes | None = None) -> None:
+        """Say that the peer did something that it should not have done."""
+        self.house.service.misdeed(self, Misdeed(kind, weight, once))
 
     def settle(self) -> None:
         """The application says: this peer is past its login. Only the first time counts."""
@@ -236,7 +248,8 @@ class Connection(Facts):
         """Think: bring the exchanges up to date, do what is due, and say when to think again."""
         meter = self.meter
         if not self.admitted:
-            meter.due = inf
+            if now >= meter.due:  # it was answered with a text, and has had its time to take it
+                meter.close()
             return
         if meter.transport is None and now - self.opened >= UNCONNECTED:
             self.refuse(OpeningFailed())
@@ -260,30 +273,3 @@ class Connection(Facts):
             do(self)
         except Exception:  # noqa: BLE001 - one guard's failure must not keep the others from working
             self.house.failed(self, doing)
-
-
-def connection_of(transport: object) -> Connection | None:
-    """The guarded connection that a transport belongs to, or None.
-
-    Args:
-        transport: what an application has as ``self.transport``; TLS and other layers in between do no harm.
-    """
-    for _ in range(_LAYERS):
-        if transport is None:
-            break
-        found = getattr(transport, "guarded_connection", None)
-        if isinstance(found, Connection):
-            return found
-        transport = getattr(transport, "transport", None)
-    return None
-
-
-def settle(transport: object) -> None:
-    """Say that the peer behind a transport is past its login; harmless where no guard is around.
-
-    Args:
-        transport: what an application has as ``self.transport``.
-    """
-    found = connection_of(transport)
-    if found is not None:
-        found.settle()

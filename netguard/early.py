@@ -7,13 +7,15 @@ already, and a half-close or the end of a handshake is no reading. It is kept, u
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from netguard.errors import TooEarly
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
+
+    from netguard.verbs import Opener, Reader
 
 EARLY = 64 * 1024
 """So many bytes are kept while the guards decide: what one read may bring."""
@@ -24,23 +26,25 @@ WAITING = "opening"
 DESCRIPTORS = 16
 """So many file descriptors and other signs are kept: more than any protocol sends before it has an answer."""
 
-Opener = Callable[[Any], "Awaitable[object] | None"]
-
 
 class Early:
     """What a connection waits for, and what came meanwhile.
 
     Args:
         address: the peer's address, for the application's factory.
-        wait: what a guard's opener returned.
+        wait: what a guard's opener returned: an awaitable, or a reader of the first bytes.
         openers: the guards that have not been asked yet.
+
+    Attributes:
+        reader: who hears what comes; None where reading is paused and an awaitable waited for.
     """
 
-    __slots__ = ("address", "kept", "openers", "size", "wait")
+    __slots__ = ("address", "kept", "openers", "reader", "size", "wait")
 
-    def __init__(self, address: IAddress | None, wait: Awaitable[object], openers: Iterator[Opener]) -> None:
+    def __init__(self, address: IAddress | None, wait: Awaitable[object] | Reader, openers: Iterator[Opener]) -> None:
         self.address = address
-        self.wait: Awaitable[object] | None = wait
+        self.reader = cast("Reader", wait) if hasattr(wait, "receive") else None
+        self.wait: Awaitable[object] | None = None if self.reader is not None else cast("Awaitable[object]", wait)
         self.openers = openers
         self.kept: list[tuple[str, tuple[Any, ...]]] = []
         self.size = 0
@@ -57,6 +61,18 @@ class Early:
         if self.size > EARLY:
             self.forget()
             connection.refuse(TooEarly(EARLY, self.size))
+
+    def goes_on_as(self, later: Early) -> None:
+        """Hand what was kept to the next wait of the same connection."""
+        later.kept, later.size = self.kept, self.size
+        self.kept = []
+
+    def taken(self) -> bytes:
+        """Take out the bytes that were kept; for a reader that was not there yet when they came."""
+        data = b"".join(each[1][0] for each in self.kept if each[0] == "dataReceived")
+        self.kept = [each for each in self.kept if each[0] != "dataReceived"]
+        self.size -= len(data)
+        return data
 
     def replay(self, wrapper: Any) -> None:
         """Let the application have it, in its order, as long as the connection lives."""

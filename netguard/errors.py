@@ -62,6 +62,8 @@ class Reason(ConnectionAborted):
     option: ClassVar[str] = ""
     summary: ClassVar[str] = "ended by netguard"
     unit: ClassVar[units.Unit] = units.count
+    weight: ClassVar[float] = 0.0
+    """How much of a misdeed it is to be cut for this; see :class:`netguard.guards.penalties.Penalties`."""
 
     def __init__(self, limit: object = None, observed: object = None) -> None:
         if isinstance(observed, float):

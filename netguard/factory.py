@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, succeed
@@ -14,13 +15,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer, providedBy
 
-from netguard import events
 from netguard.early import WAITING, Early
 from netguard.errors import Draining, Expelled, Reason, Unwanted
 from netguard.opening import Opening
 from netguard.plan import Memory
 from netguard.refusal import refusal
 from netguard.reports import Reports
+from netguard.service import Service
 from netguard.sweep import Sweep
 from netguard.wrapper import Wrapper
 
@@ -77,6 +78,8 @@ class GuardedFactory:
         self.follower: Follower | None = None
         self.guards = tuple(guards)
         self.memory = Memory()
+        self.service: Service = Service(lambda: self.reactor) if beside is None else beside.service
+        self.service.join(self)
         self.opening: Opening = Opening(self.guards, self, None if beside is None else beside.opening)
         alsoProvides(self, *providedBy(wrapped))
 
@@ -96,6 +99,24 @@ class GuardedFactory:
     def connections(self) -> list[Connection]:
         """The connections that live now."""
         return [each.connection for each in self._live]
+
+    @property
+    def population(self) -> int:
+        """How many connections live."""
+        return len(self._live)
+
+    @property
+    def answer(self) -> bytes | None:
+        """What refused connections are told, framed as the application wants it; None for nothing."""
+        text = self.service.text
+        framed = getattr(self.wrapped, "refusal_text", _line)
+        return None if text is None else bytes(framed(text))
+
+    def let_think(self) -> None:
+        """The limits are other ones now: let every connection think at the next sweep."""
+        for each in self._live:
+            if each.connection.admitted:
+                each.due = -inf
 
     # admission
 
@@ -144,23 +165,40 @@ class GuardedFactory:
         if wrapper.early is None:
             self._start(wrapper)
         else:
-            wrapper.connection.pause(WAITING)
             self._await(wrapper, wrapper.early)
 
     def _await(self, wrapper: Wrapper, early: Early) -> None:
-        def decided(_: object) -> None:
-            connection = wrapper.connection
-            if connection.state != "opening":
-                return
-            more = self.opening.ask(connection, early.openers, early.address)
-            if more is not None:
-                more.kept, more.size = early.kept, early.size
-                wrapper.early = more
-                self._await(wrapper, more)
-            elif connection.admitted:
-                self._build_late(wrapper, early)
+        if early.reader is not None:
+            wrapper.connection.resume(WAITING)
+            self.hear(wrapper, early.taken())
+        else:
+            wrapper.connection.pause(WAITING)
+            waiting = self.opening.wait_for(wrapper.connection, early)
+            waiting.addCallback(lambda _: self._ask_on(wrapper, early))
 
-        self.opening.wait_for(wrapper.connection, early).addCallback(decided)
+    def hear(self, wrapper: Wrapper, data: bytes) -> None:
+        """Bytes came for a guard that reads the first ones itself."""
+        early = wrapper.early
+        heard = self.opening.hear(wrapper.connection, early, data) if early is not None and data else None
+        if early is not None and heard is not None:
+            early.reader = None
+            wrapper.connection.claim(heard)
+            early.address = heard.claimed or early.address
+            if heard.rest:
+                early.keep(wrapper.connection, "dataReceived", heard.rest)
+            self._ask_on(wrapper, early)
+
+    def _ask_on(self, wrapper: Wrapper, early: Early) -> None:
+        connection = wrapper.connection
+        if connection.state != "opening":
+            return
+        more = self.opening.ask(connection, early.openers, early.address)
+        if more is not None:
+            early.goes_on_as(more)
+            wrapper.early = more
+            self._await(wrapper, more)
+        elif connection.admitted:
+            self._build_late(wrapper, early)
 
     def _build_late(self, wrapper: Wrapper, early: Early) -> None:
         connection = wrapper.connection
@@ -223,10 +261,6 @@ class GuardedFactory:
         """Tell an event of a connection's life."""
         self._reports.tell(connection, name, reason, **about)
 
-    def tell(self, name: str, fields: Mapping[str, object]) -> None:
-        """Tell an event of the service."""
-        events.emit(name, fields)
-
     def failed(self, connection: Connection, doing: str) -> None:
         """Tell that code called for this connection raised; the exception is the current one."""
         _log.failure("netguard: {doing} failed in session {session}", doing=doing, session=connection.number)
@@ -234,6 +268,23 @@ class GuardedFactory:
     def sweep(self) -> None:
         """Let every connection think that is due or active; called once a tick."""
         self._sweep.now()
+
+    def listens(self, port: Any) -> None:
+        """A port accepts connections for this factory.
+
+        Args:
+            port: an ``IListeningPort``; one that can stop to accept for a while is asked to while the service is
+                overloaded, if its operator wants that.
+        """
+        self.service.listens(port)
+
+    def reload(self) -> bool:
+        """Read again what guards have read from files.
+
+        Returns:
+            Whether all of it could be used; what could not stays as it was, and is told.
+        """
+        return self.service.reload()
 
     # the end
 
@@ -285,3 +336,7 @@ class GuardedFactory:
     def __repr__(self) -> str:
         """Name both."""
         return f"<guarded {self.wrapped!r}>"
+
+
+def _line(text: str) -> bytes:
+    return text.encode() + b"\r\n"

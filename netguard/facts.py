@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from netguard.peer import Peer, address_of, unmapped
+from netguard.peer import Known, Peer, address_of, unmapped
 from netguard.plan import EMPTY
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netguard.errors import Reason
     from netguard.meter import Meter
     from netguard.plan import Do, Memory, Plan
+    from netguard.verbs import Heard
 
 Way = Literal["in", "out"]
 State = Literal["opening", "open", "refused", "cut", "ended"]
@@ -26,6 +27,11 @@ class House(Protocol):
 
     observed: frozenset[str]
     memory: Memory
+    service: Any
+
+    @property
+    def answer(self) -> bytes | None:
+        """What refused connections are told."""
 
     @property
     def reactor(self) -> IReactorTime:
@@ -64,6 +70,7 @@ class Facts:
         "deaf_since",
         "host",
         "house",
+        "known",
         "meter",
         "number",
         "opened",
@@ -76,6 +83,7 @@ class Facts:
     )
 
     house: House
+    known: Known | None
     host: str | None
     port: int
     reason: Reason | None
@@ -102,7 +110,7 @@ class Facts:
         self._ends = ()
         self._settlers = ()
         self._pauses = _NOBODY
-        self.reason = self.settled_at = self.secured = self.deaf_since = None
+        self.known = self.reason = self.settled_at = self.secured = self.deaf_since = None
         self.parting = False
         self.state = "opening"
 
@@ -191,7 +199,32 @@ class Facts:
     @property
     def peer(self) -> Peer:
         """What is known of the peer, each fact with its provenance."""
-        return Peer(self._kind if self.host is None else address_of(self.host, self.port))
+        return Peer(self._here()) if self.known is None else self.known.peer()
+
+    def _here(self) -> IAddress | None:
+        return self._kind if self.host is None else address_of(self.host, self.port)
+
+    @property
+    def patience(self) -> float:
+        """By how much the time limits of this connection are multiplied."""
+        return 1.0 if self.settled_at is not None else float(self.house.service.patience)
+
+    def learn(self, **facts: object) -> None:
+        """Write down what is known of the peer beyond its socket's address."""
+        if self.known is None:
+            self.known = Known(self._here())
+        for name, fact in facts.items():
+            setattr(self.known, name, fact)
+
+    def claim(self, heard: Heard) -> None:
+        """Let a claimed address count for the peer from here on."""
+        self.learn(claimed=heard.claimed, destination=heard.destination, claims=heard.claims)
+        address = heard.claimed
+        if address is not None:
+            host = getattr(address, "host", None)
+            self._kind = address if host is None else None
+            self.host = None if host is None else unmapped(host)
+            self.port = getattr(address, "port", 0)
 
     def exchange(self, way: Way) -> tuple[float, int] | None:
         """Seconds and bytes of the exchange in flight, or None; see :class:`netguard.guard.Connection`."""

@@ -9,150 +9,74 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 import attrs
 
-from netguard.errors import OptionError, Reason
+from netguard.errors import OptionError
 from netguard.options import options_of
+from netguard.verbs import VERBS, Connection, Heard, Misdeed, Opener, Reader, Stages, Way
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, IReactorTime
+    from twisted.internet.interfaces import IReactorTime
 
-Way = Literal["in", "out"]
+__all__ = [
+    "VERBS",
+    "Connection",
+    "Guard",
+    "Heard",
+    "House",
+    "Misdeed",
+    "Opener",
+    "Reader",
+    "Stages",
+    "Way",
+    "frozen",
+]
+
 _Class = TypeVar("_Class", bound=type)
 
 
-class Connection(Protocol):
-    """One guarded connection, as guards see it. The facts are read; the verbs are the whole vocabulary.
-
-    Every ``do`` is called with the connection, once. Prefer a method of the guard to a lambda or a closure: equal
-    watches of ten thousand connections are then one object.
-    """
-
-    @property
-    def received(self) -> int:
-        """Bytes that came from the peer."""
-
-    @property
-    def sent(self) -> int:
-        """Bytes that the application wrote, those that are held back excepted."""
-
-    @property
-    def written(self) -> int:
-        """Bytes that the application wrote."""
-
-    @property
-    def queued(self) -> int:
-        """Bytes written that have not left this process."""
-
-    @property
-    def age(self) -> float:
-        """Seconds since the connection was made."""
-
-    @property
-    def silent(self) -> float:
-        """Seconds since a byte came, or the peer took one of ours; 0 while nobody was listening to it."""
-
-    @property
-    def stalled(self) -> float:
-        """Seconds for which bytes have been waiting for the peer and it has taken none; 0 when none wait."""
-
-    @property
-    def handshaking(self) -> float | None:
-        """Seconds for which the TLS handshake, or the guards' own opening, has been going on; else None."""
-
-    @property
-    def settled_at(self) -> float | None:
-        """The age at which the application said that this peer is past its login; else None."""
-
-    def exchange(self, way: Way) -> tuple[float, int] | None:
-        """Seconds and bytes of the exchange in flight, or None.
-
-        In: what the peer has begun to send and the application has not yet answered with a write.
-        Out: what the application has written and the peer has not yet taken altogether.
-        """
-
-    @property
-    def address(self) -> IAddress | None:
-        """The address that counts for this peer."""
-
-    @property
-    def host(self) -> str | None:
-        """The same, as text without its port; None for peers without one."""
-
-    @property
-    def admitted(self) -> bool:
-        """Whether no guard has refused the connection so far."""
-
-    def after(self, seconds: float, do: Callable[[Any], object]) -> None:
-        """Call ``do`` this many seconds from now."""
-
-    def when_silent(self, seconds: float, do: Callable[[Any], object]) -> None:
-        """Call ``do`` when the peer has been silent for this many seconds."""
-
-    def when_stalled(self, seconds: float, do: Callable[[Any], object]) -> None:
-        """Call ``do`` when bytes have waited this many seconds for a peer that takes none."""
-
-    def when_received(self, count: int, do: Callable[[Any], object]) -> None:
-        """Call ``do`` as soon as more than this many bytes have come, before they are delivered."""
-
-    def when_sent(self, count: int, do: Callable[[Any], object], *, held: bool = False) -> None:
-        """Call ``do`` when this many bytes have been written and more are to follow, before they do.
-
-        Bytes that are held back do not count. With ``held`` they do: ``do`` is then called as soon as more than this
-        many bytes have been written, and they are queued already.
-        """
-
-    def pause(self, who: str, way: Way = "in") -> None:
-        """Stop reading from the peer, or passing on what the application writes, until ``who`` resumes."""
-
-    def resume(self, who: str, way: Way = "in") -> None:
-        """Take back ``who``'s pause; what others paused stays paused."""
-
-    def tap(self, look: Callable[[bytes], object]) -> None:
-        """Show every chunk that comes to ``look``, before it is delivered."""
-
-    def cut(self, reason: Reason) -> None:
-        """End the connection now, by an abort; the application's connectionLost gets the reason."""
-
-    def refuse(self, reason: Reason) -> None:
-        """Do not let the connection in; no application protocol is built."""
-
-    def settled(self, do: Callable[[Any], object]) -> None:
-        """Call ``do`` when the application says that the peer is past its login."""
-
-    def at_end(self, do: Callable[[Any], object]) -> None:
-        """Call ``do`` once, when the connection has ended, however that came about; a later refusal included."""
-
-
-VERBS = (
-    "after",
-    "when_silent",
-    "when_stalled",
-    "when_received",
-    "when_sent",
-    "pause",
-    "resume",
-    "tap",
-    "cut",
-    "refuse",
-    "settled",
-    "at_end",
-)
-
-Opener = Callable[[Any], "Awaitable[object] | None"]
-
-
 class House(Protocol):
-    """What a guard may know of the factory it is installed in."""
+    """What a guard may know of the service it is installed in, over all its ports, and ask of it."""
+
+    signals: Any
+    """The readings of the machine's load; see :mod:`netguard.load.signals`."""
+
+    names: Any
+    """The resolver of peers' names, or None."""
 
     @property
     def reactor(self) -> IReactorTime:
-        """The clock that everything of this factory goes by."""
+        """The clock that everything of this service goes by."""
+
+    @property
+    def population(self) -> int:
+        """How many connections live."""
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
+
+    def each_tick(self, do: Callable[[float], object]) -> None:
+        """Call ``do`` with the time at every sweep: while there are connections, or ``do`` has last returned True."""
+
+    def when_misdeed(self, do: Callable[[Any, Misdeed], object]) -> None:
+        """Call ``do`` with the connection and its misdeed, whenever one is told."""
+
+    def when_reloaded(self, do: Callable[[], object]) -> None:
+        """Call ``do`` when files are to be read again; if it raises OptionError, that is told and nothing changed."""
+
+    def refuse_by(self, style: str) -> None:
+        """Answer refused connections so: ``close``, ``reset`` or ``text:`` and the text."""
+
+    def pause_accepting(self, who: str) -> bool:
+        """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""
+
+    def resume_accepting(self, who: str) -> None:
+        """Accept again, unless another holds the ports."""
+
+    def tighten(self, share: float) -> None:
+        """Multiply the time limits of all connections that are not settled by this; 1 takes it back."""
 
 
 def frozen(cls: _Class) -> _Class:
@@ -190,19 +114,20 @@ class Guard:
             message = f"{type(self).__name__} needs at least one of: {names}"
             raise OptionError(message)
 
-    def install(self, house: House) -> Opener:
+    def install(self, house: House) -> Opener | Stages:
         """Begin to guard the connections of one service.
 
         Args:
-            house: the service's clock and voice.
+            house: the service's clock and voice, and what it shares over all its ports.
 
         Returns:
-            What is called with each new connection before the application hears of it. It may return an awaitable:
-            the connection then waits for it, reading paused, under the handshake deadline.
+            What is called with each new connection before the application hears of it, once it is known who is behind
+            the socket; or what is asked at which stage. An opener may return an awaitable: the connection then waits
+            for it, reading paused, under the handshake deadline. Or a :class:`Reader`, which hears the first bytes.
         """
         return self.open
 
-    def open(self, connection: Connection) -> Awaitable[object] | None:
+    def open(self, connection: Connection) -> Awaitable[object] | Reader | None:
         """Meet a new connection: set marks and deadlines on it, refuse it, or let it pass."""
 
     def wrap(self, factory: Any, reactor: IReactorTime | None = None) -> Any:

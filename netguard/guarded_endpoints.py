@@ -15,24 +15,29 @@ from zope.interface import implementer
 
 from netguard import events
 from netguard.errors import Unwanted
+from netguard.factory import GuardedFactory
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
 
-    from netguard.factory import GuardedFactory
     from netguard.policy import Policy
 
 
-def announce(port: IListeningPort) -> IListeningPort:
+def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     """Tell ``listening``, with the real address: the number that was found for port 0, or a UNIX socket's path.
 
     Args:
         port: what ``listen`` answered.
+        factory: what it serves, so that a guarded factory knows its ports; others may be around that one.
 
     Returns:
         The same port.
     """
+    while factory is not None and not isinstance(factory, GuardedFactory):
+        factory = getattr(factory, "wrappedFactory", None)
+    if factory is not None:
+        factory.listens(port)
     address: Any = port.getHost()
     if isinstance(address, UNIXAddress):
         events.emit("listening", {"server.address": os.fsdecode(address.name or b"")})
@@ -113,8 +118,12 @@ class GuardedServerEndpoint(_Outside):
             The port; or the failure of the endpoint inside, or :class:`netguard.errors.ContradictoryOptions` when the
             factory is guarded already, with other values.
         """
-        listening = maybeDeferred(lambda: self.endpoint.listen(self._together.wrap(protocolFactory)))
-        return cast("Deferred[IListeningPort]", listening.addCallback(announce))
+
+        def listen() -> Any:
+            guarded = self._together.wrap(protocolFactory)
+            return self.endpoint.listen(guarded).addCallback(announce, guarded)
+
+        return cast("Deferred[IListeningPort]", maybeDeferred(listen))
 
 
 @implementer(IStreamClientEndpoint)

@@ -112,6 +112,12 @@ class Meter:
         if self.transport is not None:
             abort(self.transport)
 
+    def part(self, text: bytes) -> None:
+        """Let nothing pass any more, and close the transport after a last text."""
+        self.received_mark = self.sent_mark = CLOSED
+        self.transport.write(text)
+        self.transport.loseConnection()
+
     def hold_reading(self) -> None:
         """Stop reading from the transport, if it can do that."""
         getattr(self.transport, "pauseProducing", _nothing)()

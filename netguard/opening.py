@@ -19,16 +19,15 @@ from twisted.python.failure import Failure
 
 from netguard import plan
 from netguard.connection import UNCONNECTED
-from netguard.early import Early, Opener
+from netguard.early import Early
 from netguard.errors import OpeningFailed
+from netguard.guard import Opener, Stages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from twisted.internet.interfaces import IAddress
 
     from netguard.connection import Connection
-    from netguard.guard import Guard
+    from netguard.guard import Guard, Heard
     from netguard.plan import Do, Memory, Plan
 
 _OURS = "netguard.guards."
@@ -41,13 +40,11 @@ class House(Protocol):
     """What opening needs of the factory."""
 
     memory: Memory
+    service: Any
 
     @property
     def reactor(self) -> IReactorTime:
         """The clock."""
-
-    def tell(self, name: str, fields: Mapping[str, object]) -> None:
-        """Tell an event of the service."""
 
     def failed(self, connection: Any, doing: str) -> None:
         """Tell that code called for this connection raised; the exception is the current one."""
@@ -111,42 +108,51 @@ class Opening:
         beside: the opening of another factory of the same service: what its equal guards count, they count together.
 
     Attributes:
-        openers: what has to be called with each connection, in order.
+        questions: what has to be called with each connection, in order, each with the guard that asks.
+        openers: the same without the guards.
         installed: the guards, each with what it answered.
     """
 
     def __init__(self, guards: Iterable[Guard], house: House, beside: Opening | None = None) -> None:
-        self.openers: list[Opener] = []
         self._house = house
-        self.installed: list[tuple[Guard, Opener]] = []
+        self.installed: list[tuple[Guard, Opener | Stages]] = []
+        self._of_sockets: list[tuple[Guard, Opener]] = []
+        self._of_peers: list[tuple[Guard, Opener]] = []
         self._plan: Plan = plan.EMPTY
         self._ends: tuple[Do, ...] = ()
         self._settlers: tuple[Do, ...] = ()
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
+        self.questions = [*self._of_sockets, *self._of_peers]
+        self.openers = [opener for _, opener in self.questions]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
 
-    def _install(self, guard: Guard, beside: Iterable[tuple[Guard, Opener]]) -> None:
-        known = (opener for installed, opener in beside if installed == guard)
-        opener = next(known, None) or guard.install(self._house)
-        self.installed.append((guard, opener))
+    def _install(self, guard: Guard, beside: Iterable[tuple[Guard, Opener | Stages]]) -> None:
+        known = (answer for installed, answer in beside if installed == guard)
+        answer = next(known, None) or guard.install(self._house.service)
+        self.installed.append((guard, answer))
+        stages = answer if isinstance(answer, Stages) else Stages(peer=answer)
+        self._house.memory.own(guard)
+        for opener, asked in ((stages.socket, self._of_sockets), (stages.peer, self._of_peers)):
+            if opener is not None:
+                self._house.memory.own(getattr(opener, "__self__", guard))
+                if not (_recordable(opener, guard) and self._record(opener)):
+                    asked.append((guard, opener))
+
+    def _record(self, opener: Opener) -> bool:
+        """Open a guard once for all connections, if that can be done."""
         memory = self._house.memory
-        memory.own(guard)
-        memory.own(getattr(opener, "__self__", guard))
         recorder = Recorder(memory)
-        if not _recordable(opener, guard):
-            self.openers.append(opener)
-            return
         try:
             opener(recorder)
         except _NotAlikeError:
-            self.openers.append(opener)
-            return
+            return False
         for each in recorder.plan.watches:
             self._plan = memory.extend(self._plan, each.when, each.limit, each.do)
         self._ends += recorder.ends
         self._settlers += recorder.settlers
+        return True
 
     def begin(self, connection: Connection) -> None:
         """Give a new connection what all connections get."""
@@ -154,7 +160,7 @@ class Opening:
         meter = connection.meter
         meter.received_mark = self._plan.received_mark
         meter.sent_mark = self._plan.sent_mark
-        meter.due = connection.opened + min(self._soonest, UNCONNECTED)
+        meter.due = connection.opened + min(self._soonest * self._house.service.patience, UNCONNECTED)
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
         """Ask guards in turn, until one refuses or needs time.
@@ -178,6 +184,27 @@ class Opening:
                 if wait is not None and connection.state == "opening":
                     return Early(address, wait, openers)
         return None
+
+    def hear(self, connection: Connection, early: Early, data: bytes) -> Heard | None:
+        """Let a reader hear what came; a reader that fails is a refusal.
+
+        Args:
+            connection: whom it is about.
+            early: who hears.
+            data: what came.
+
+        Returns:
+            What was heard, once that is enough and the connection was not refused for it.
+        """
+        reader = early.reader
+        if reader is None or connection.state != "opening":
+            return None
+        try:
+            heard = reader.receive(data)
+        except Exception:  # noqa: BLE001 - as in ask
+            self._fail(connection)
+            return None
+        return heard if connection.admitted else None
 
     def wait_for(self, connection: Connection, early: Early) -> Deferred[object]:
         """Wait until a guard has decided; what it raises is a refusal, and so is taking too long.

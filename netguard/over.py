@@ -9,7 +9,7 @@ class Over:
     """Stands for the connection of a meter whose connection is over: nothing holds it, and nothing happens to it."""
 
     state = "ended"
-    reason = house = None
+    reason = house = known = None
 
     def __getattr__(self, name: str) -> Any:
         """Every verb does nothing."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 
 if TYPE_CHECKING:
@@ -15,26 +16,58 @@ if TYPE_CHECKING:
 
 _IPV4_BITS, _IPV6_BITS = 32, 128
 _MAPPED = "::ffff:"
+_FIRST_FREE_PORT = 1024
 
 PREFIX_HELP = "How many leading bits of an address make one peer: of IPv4, then of IPv6."
 
 
 @frozen
 class Peer:
-    """The two provenances of an address are kept apart.
+    """The provenances of what is known are kept apart.
 
     Args:
-        seen: what the socket says.
-        claimed: what a trusted proxy said for it, or None. Nothing makes such claims yet.
+        seen: the address that the socket says.
+        claimed: the address that a trusted proxy said for it, or None.
+        claims: what else was said, by name; nothing of it has been verified.
+        name: the verdict on the peer's name (:mod:`netguard.verdict`), or None where nobody asked.
+        ident: what the peer's ident server claims, or why it does not; None where nobody asked.
     """
 
     seen: IAddress | None
     claimed: IAddress | None = None
+    claims: Mapping[str, object] = field(factory=dict, hash=False)
+    name: object = None
+    ident: object = field(default=None, hash=False)
 
     @property
     def effective(self) -> IAddress | None:
         """The address that limits and rules go by."""
         return self.seen if self.claimed is None else self.claimed
+
+    @property
+    def privileged_port(self) -> bool:
+        """Whether the peer's port is one that, on UNIX, needs privileges: which proves nothing."""
+        return 0 < getattr(self.effective, "port", 0) < _FIRST_FREE_PORT
+
+
+@define
+class Known:
+    """What is known of a peer beyond its socket's address; most connections have no such thing.
+
+    Args:
+        seen: the address that the socket says.
+    """
+
+    seen: IAddress | None
+    claimed: IAddress | None = None
+    destination: IAddress | None = None
+    claims: Mapping[str, object] = field(factory=dict)
+    name: object = None
+    ident: object = None
+
+    def peer(self) -> Peer:
+        """The same as a value."""
+        return Peer(self.seen, self.claimed, self.claims, self.name, self.ident)
 
 
 def address_of(host: str, port: int) -> IPv4Address | IPv6Address:

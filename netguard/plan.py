@@ -39,7 +39,7 @@ class Watch:
 
 def age(connection: Any, limit: float) -> float:
     """A moment counted from the beginning of the connection."""
-    return float(connection.opened + limit)
+    return float(connection.opened + limit * connection.patience)
 
 
 def moment(_connection: object, limit: float) -> float:
@@ -51,14 +51,14 @@ def silence(connection: Any, limit: float) -> float:
     """So long after the last activity; a peer that nobody listens to, and that owes us nothing, is not silent."""
     meter = connection.meter
     if connection.listening or meter.outgoing is not None:
-        return float(meter.active + limit)
+        return float(meter.active + limit * connection.patience)
     return inf
 
 
 def stall(connection: Any, limit: float) -> float:
     """So long after the peer last took some of what waits for it."""
     outgoing = connection.meter.outgoing
-    return inf if outgoing is None else float(outgoing.took + limit)
+    return inf if outgoing is None else float(outgoing.took + limit * connection.patience)
 
 
 def received(_connection: object, _limit: float) -> float:

@@ -20,6 +20,7 @@ from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.refusal import Refusal
 from netguard.guards.write_stall import WriteStall
 from netguard.options import Option, is_off, options_of
 
@@ -38,6 +39,7 @@ CATALOGUE: tuple[type[Guard], ...] = (
     WriteStall,
     ByteLimit,
     Bandwidth,
+    Refusal,
 )
 """Every guard, in the order in which a connection meets them: the cheapest refusals first."""
 

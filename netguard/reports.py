@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from netguard.facts import Facts
+    from netguard.peer import Known
 
 
 _CLOSED_CLEANLY = str(ConnectionDone())
@@ -75,8 +76,21 @@ def who(connection: Facts) -> dict[str, object]:
     """The fields that name a connection, by OpenTelemetry's names."""
     host = connection.host
     if host is None:
-        return {"client.address": connection.address_kind, "session": connection.number}
-    return {"client.address": host, "client.port": connection.port, "session": connection.number}
+        about: dict[str, object] = {"client.address": connection.address_kind, "session": connection.number}
+    else:
+        about = {"client.address": host, "client.port": connection.port, "session": connection.number}
+    return about if connection.known is None else about | _also(connection.known)
+
+
+def _also(known: Known) -> dict[str, object]:
+    """The socket's own address, where another one counts."""
+    seen, about = known.seen, dict[str, object]()
+    if known.claimed is not None:
+        host = getattr(seen, "host", None)
+        about["network.peer.address"] = "unix" if host is None else host
+        if host is not None:
+            about["network.peer.port"] = getattr(seen, "port", 0)
+    return about
 
 
 def why(reason: BaseException) -> dict[str, object]:

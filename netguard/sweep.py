@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class House(Protocol):
     """What the sweep needs of the factory."""
 
+    service: Any
+
     @property
     def reactor(self) -> IReactorTime:
         """The clock."""
@@ -57,15 +59,18 @@ class Sweep:
 
     def rest(self) -> None:
         """Leave no timer behind when there is nothing to sweep and nothing to tell."""
-        if self._call is not None and not (self._live or self.ports or self._sampler.holding):
+        if self._call is not None and not (self.ports or self._has_to_go_on()):
             self._call.cancel()
             self._call = None
 
     def _turn(self) -> None:
         self._call = None
         self.now()
-        if self._live or self._sampler.holding:
+        if self._has_to_go_on():
             self.wake()
+
+    def _has_to_go_on(self) -> bool:
+        return bool(self._live or self._sampler.holding or self._house.service.restless)
 
     def now(self) -> None:
         """Let every connection think that is due or active."""
@@ -76,4 +81,5 @@ class Sweep:
             except Exception:  # noqa: BLE001 - one strange transport must not keep the others from being judged
                 self._house.failed(meter.connection, "the sweep")
                 meter.connection.cut(Expelled())
+        self._house.service.tick(now, self._interval)
         self._sampler.flush()

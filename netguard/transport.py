@@ -80,6 +80,16 @@ class GuardedTransport:
         else:
             close()
 
+    def getPeer(self) -> Any:
+        """The address that counts for the peer: a trusted proxy may have said who is behind it."""
+        known = self._meter.connection.known
+        return self._transport.getPeer() if known is None or known.claimed is None else known.claimed
+
+    def getHost(self) -> Any:
+        """The address that the peer has connected to: a trusted proxy may have said which."""
+        known = self._meter.connection.known
+        return self._transport.getHost() if known is None or known.destination is None else known.destination
+
     def pauseProducing(self) -> None:
         """Stop reading, on the application's own account."""
         self._meter.connection.pause(APPLICATION)
@@ -108,7 +118,7 @@ class GuardedTransport:
 
     @property
     def guarded_connection(self) -> Connection | None:
-        """The connection, for :func:`netguard.connection.connection_of`; None once it is over."""
+        """The connection, for :func:`netguard.application.connection_of`; None once it is over."""
         connection: Connection = self._meter.connection
         return connection
 

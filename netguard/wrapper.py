@@ -56,6 +56,9 @@ class Owner(Shape):
     def disconnected(self, wrapper: Wrapper, reason: Failure) -> None:
         """The transport is gone: give every place back."""
 
+    def hear(self, wrapper: Wrapper, data: bytes) -> None:
+        """Bytes came that a guard reads itself."""
+
     def abandoned(self, wrapper: Wrapper) -> None:
         """It is closed, and there never was a transport that could say that it is gone."""
 
@@ -99,8 +102,12 @@ class Wrapper(WritingMeter):
 
     def _may_pass(self, data: bytes) -> bool:
         if self.early is not None:
-            self.early.keep(self.connection, "dataReceived", data)
-        elif self.connection.state == "open":
+            if self.early.reader is not None:
+                self._owner.hear(self, data)
+            else:
+                self.early.keep(self.connection, "dataReceived", data)
+            return False
+        if self.connection.state == "open":
             self.connection.cross("in")
         return self.received_mark != CLOSED
 

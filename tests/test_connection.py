@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
-from netguard.connection import connection_of, settle
+from netguard.application import connection_of, settle
 from netguard.errors import Expelled, Idle
 from netguard.guard import Guard, frozen
 from netguard.guards.lifetime import Lifetime

@@ -31,7 +31,7 @@ from twisted.protocols.haproxy import proxyEndpoint
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
-from netguard.connection import connection_of, settle
+from netguard.application import connection_of, settle
 from netguard.errors import Expelled, HandshakeTooSlow, TooManyConnections
 from netguard.factory import GuardedFactory
 from netguard.guards.connection_limit import ConnectionLimit

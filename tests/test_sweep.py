@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.task import Clock
 
 from netguard.errors import Expelled
 from netguard.events import Sampler
+from netguard.service import Service
 from netguard.sweep import Sweep
 
 
@@ -40,6 +41,7 @@ class House:
 
     def __init__(self) -> None:
         self.reactor = Clock()
+        self.service = Service(lambda: cast("Any", self.reactor))
         self.failures: list[str] = []
 
     def failed(self, connection: object, doing: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netguard.errors import TooManyConnections, TooManyFromPeer
-from netguard.guard import Connection, Guard, House, Opener, frozen
+from netguard.guard import Connection, Guard, House, Stages, frozen
 from netguard.options import option
 from netguard.peer import PREFIX_HELP, peer_key
 from netguard.units import Prefix, count, prefix
@@ -35,9 +35,10 @@ class ConnectionLimit(Guard):
     )
     prefix: Prefix = option("peer-prefix", prefix, PREFIX_HELP, default=Prefix())
 
-    def install(self, house: House) -> Opener:
-        """Begin to count."""
-        return Crowd(self).open
+    def install(self, house: House) -> Stages:
+        """Begin to count: sockets in all, and the peers that are behind them."""
+        crowd = Crowd(self)
+        return Stages(crowd.arrive if self.total else None, crowd.open if self.per_peer else None)
 
 
 class Crowd:
@@ -52,30 +53,39 @@ class Crowd:
         self.total = 0
         self.peers: dict[object, int] = {}
 
-    def open(self, connection: Connection) -> None:
-        """Count the newcomer in, or refuse it."""
-        limit, key = self.limit, self.key(connection)
-        there = self.peers.get(key, 0)
-        if limit.total is not None and self.total >= limit.total:
-            connection.refuse(TooManyConnections(limit.total, self.total + 1))
-        elif key is not None and there >= (limit.per_peer or 0):
-            connection.refuse(TooManyFromPeer(limit.per_peer, there + 1))
+    def arrive(self, connection: Connection) -> None:
+        """Count a socket in, or refuse it."""
+        most = self.limit.total or 0
+        if self.total >= most:
+            connection.refuse(TooManyConnections(most, self.total + 1))
         if connection.admitted:
             self.total += 1
-            if key is not None:
-                self.peers[key] = there + 1
+            connection.at_end(self.depart)
+
+    def depart(self, _: Connection) -> None:
+        """One has gone."""
+        self.total -= 1
+
+    def open(self, connection: Connection) -> None:
+        """Count a peer in, or refuse it."""
+        key = self.key(connection)
+        if key is None:
+            return
+        there = self.peers.get(key, 0)
+        if there >= (self.limit.per_peer or 0):
+            connection.refuse(TooManyFromPeer(self.limit.per_peer, there + 1))
+        if connection.admitted:
+            self.peers[key] = there + 1
             connection.at_end(self.leave)
 
     def key(self, connection: Connection) -> object:
-        """By what the peer is counted; None when it is not."""
-        limit, host = self.limit, connection.host
-        return None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
+        """By what the peer is counted; None when it has no address."""
+        host = connection.host
+        return None if host is None else peer_key(host, self.limit.prefix)
 
     def leave(self, connection: Connection) -> None:
-        """One has gone."""
-        self.total -= 1
+        """One of a peer's has gone."""
         key = self.key(connection)
-        if key is not None:
-            self.peers[key] -= 1
-            if not self.peers[key]:
-                del self.peers[key]
+        self.peers[key] -= 1
+        if not self.peers[key]:
+            del self.peers[key]

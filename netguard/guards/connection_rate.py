@@ -7,7 +7,7 @@ from itertools import islice
 from math import inf
 
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
-from netguard.guard import Connection, Guard, House, Opener, frozen
+from netguard.guard import Connection, Guard, House, Stages, frozen
 from netguard.options import option
 from netguard.peer import PREFIX_HELP, peer_key
 from netguard.units import Frequency, Prefix, frequency, prefix
@@ -42,9 +42,10 @@ class ConnectionRate(Guard):
     )
     prefix: Prefix = option("peer-prefix", prefix, PREFIX_HELP, default=Prefix())
 
-    def install(self, house: House) -> Opener:
-        """Begin to count."""
-        return Arrivals(self, house).open
+    def install(self, house: House) -> Stages:
+        """Begin to count: sockets in all, and the peers that are behind them."""
+        arrivals = Arrivals(self, house)
+        return Stages(arrivals.arrive if self.total else None, arrivals.open if self.per_peer else None)
 
 
 class Arrivals:
@@ -63,21 +64,28 @@ class Arrivals:
         self.peers: OrderedDict[object, float] = OrderedDict()
         self.complained = -inf
 
-    def open(self, connection: Connection) -> None:
-        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed, of either limit."""
-        limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
-        key = None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
-        peer = self.one.after_one_more(self.peers.get(key, now), now)
-        total = self.all.after_one_more(self.total, now)
-        if peer == inf:
-            connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
-        elif total == inf:
-            connection.refuse(_refusal(ConnectingTooFast, limit.total))
+    def arrive(self, connection: Connection) -> None:
+        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed."""
+        total = self.all.after_one_more(self.total, self.house.reactor.seconds())
+        if total == inf:
+            connection.refuse(_refusal(ConnectingTooFast, self.limit.total))
         else:
             self.total = total
-            if key is not None and (key in self.peers or self.room(now)):
-                self.peers[key] = peer
-                self.peers.move_to_end(key)
+
+    def open(self, connection: Connection) -> None:
+        """The same for the peer; one that is refused here gives back what it used up of all peers' allowance."""
+        limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
+        if host is None:
+            return
+        key = peer_key(host, limit.prefix)
+        peer = self.one.after_one_more(self.peers.get(key, now), now)
+        if peer == inf:
+            connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
+            if not connection.admitted:
+                self.total -= self.all.step
+        elif key in self.peers or self.room(now):
+            self.peers[key] = peer
+            self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""

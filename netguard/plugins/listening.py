@@ -80,7 +80,7 @@ class ListeningService(_Service):  # type: ignore[misc]
             raise error from None
 
     def _listens(self, port: IListeningPort) -> IListeningPort:
-        announce(port)
+        announce(port, self.factory)
         self.listening.callback(port)
         return port
 

@@ -6,7 +6,7 @@ whatever starts and stops them, with or without privileges, does it as before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
@@ -192,7 +192,7 @@ class _Announced:
 
     def listen(self, factory: Any) -> Any:
         """Listen, and tell."""
-        return self.endpoint.listen(factory).addCallback(announce)
+        return self.endpoint.listen(factory).addCallback(announce, factory)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the endpoint's own."""
@@ -215,8 +215,13 @@ class _Announcing:
         """Everything is the reactor's own; what listens tells so."""
         found = getattr(self._reactor, name)
         if name in ("listenTCP", "listenSSL", "listenUNIX"):
-            return lambda *args, **kwargs: announce(found(*args, **kwargs))
+            return lambda *args, **kwargs: announce(found(*args, **kwargs), _factory(args, kwargs))
         return found
+
+
+def _factory(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The factory, where all of ``listenTCP`` and its like have it."""
+    return kwargs["factory"] if "factory" in kwargs else args[1]
 
 
 def _global_reactor() -> Any:

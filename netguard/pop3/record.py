@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define
 
-from netguard.connection import connection_of
+from netguard.application import connection_of
 from netguard.events import describe, printable
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 
-from netguard.connection import settle
+from netguard.application import settle
 from netguard.pop3.login import Door, Entered, pseudonym, seconds_left
 from netguard.pop3.outlet import Outlet
 from netguard.pop3.record import Record, failure_fields, whose

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netguard.connection import settle
+from netguard.application import settle
 from netguard.errors import (
     HandshakeTooSlow,
     Idle,

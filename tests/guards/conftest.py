@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from netguard.connection import connection_of
+from netguard.application import connection_of
 from netguard.policy import Policy
 
 if TYPE_CHECKING:

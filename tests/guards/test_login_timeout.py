@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from netguard.connection import settle
+from netguard.application import settle
 from netguard.errors import LoginTooSlow
 from netguard.guards.login_timeout import LoginTimeout
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netguard.connection import settle
+from netguard.application import settle
 from netguard.errors import Idle, ItemTooLong, NoFirstByte, QueueTooLong, ReceivingTooSlow, TooMuchReceived
 from netguard.policy import CATALOGUE, Policy, defaults, flags
 

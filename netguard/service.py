@@ -1,0 +1,171 @@
+"""What the factories of one service, one for each of its ports, have in common; what a guard is installed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
+
+from netguard import events
+from netguard.errors import OptionError
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorTime
+
+    from netguard.verbs import Misdeed
+
+_TEXT = "text:"
+CLOSE, RESET = "close", "reset"
+
+
+class Port(Protocol):
+    """What can stop to accept for a while; every port of Twisted's can."""
+
+    def stopReading(self) -> None:
+        """Leave newcomers in the kernel's queue."""
+
+    def startReading(self) -> None:
+        """Accept again."""
+
+
+class Service:
+    """What all connections of a service share, whichever port they came through.
+
+    Args:
+        clock: answers the reactor, once it is needed.
+
+    Attributes:
+        signals: the readings of the machine's load.
+        names: the resolver of peers' names, or None.
+        patience: by how much the time limits of connections that are not settled are multiplied.
+        style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
+        ports: what accepts connections, as far as it is known.
+        restless: somebody wants to be called at the next tick, whether there are connections or not.
+    """
+
+    def __init__(self, clock: Callable[[], IReactorTime]) -> None:
+        self._clock = clock
+        self.signals: Any = None
+        self.names: Any = None
+        self.patience = 1.0
+        self.style = CLOSE
+        self.ports: list[Any] = []
+        self._holders: set[str] = set()
+        self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
+        self._ticking: list[Callable[[float], object]] = []
+        self._judges: list[Callable[[Any, Misdeed], object]] = []
+        self._readers: list[Callable[[], object]] = []
+        self._ticked = -inf
+        self.restless = False
+
+    @property
+    def reactor(self) -> IReactorTime:
+        """The clock that everything of this service goes by."""
+        return self._clock()
+
+    @property
+    def population(self) -> int:
+        """How many connections live."""
+        return sum(each.population for each in self._factories)
+
+    def join(self, factory: Any) -> None:
+        """One more factory belongs to the service."""
+        self._factories.add(factory)
+
+    def tell(self, name: str, fields: Mapping[str, object]) -> None:
+        """Tell an event of the service."""
+        events.emit(name, fields)
+
+    # time
+
+    def each_tick(self, do: Callable[[float], object]) -> None:
+        """Call ``do`` with the time at every sweep: while there are connections, or ``do`` has last returned True."""
+        self._ticking.append(do)
+
+    def tick(self, now: float, interval: float) -> None:
+        """A sweep of one of the factories; the others' sweeps of the same moment change nothing."""
+        if self._ticking and not 0 <= now - self._ticked < interval / 2:
+            self._ticked = now
+            answers = [do(now) for do in self._ticking]  # all of them are to be called
+            self.restless = any(answers)
+
+    def tighten(self, share: float) -> None:
+        """Multiply the time limits of all connections that are not settled by this; 1 takes it back."""
+        self.patience = share
+        for factory in self._factories:
+            factory.let_think()
+
+    # misdeeds
+
+    def when_misdeed(self, do: Callable[[Any, Misdeed], object]) -> None:
+        """Call ``do`` with the connection and its misdeed, whenever one is told."""
+        self._judges.append(do)
+
+    def misdeed(self, connection: Any, misdeed: Misdeed) -> None:
+        """The peer of a connection did something that it should not have done."""
+        for judge in self._judges:
+            judge(connection, misdeed)
+
+    # files that are read again
+
+    def when_reloaded(self, do: Callable[[], object]) -> None:
+        """Call ``do`` when files are to be read again; if it raises OptionError, that is told and nothing changed."""
+        self._readers.append(do)
+
+    def reload(self) -> bool:
+        """Read all files again.
+
+        Returns:
+            Whether all could be used. What could not stays as it was, and the event ``error`` says why.
+        """
+        whole = True
+        for read in self._readers:
+            try:
+                read()
+            except OptionError as why:
+                whole = False
+                self.tell("error", {"doing": "reload", "reason": str(why)})
+        if whole:
+            self.tell("reloaded", {})
+        return whole
+
+    # how newcomers are refused, and when they are not even accepted
+
+    def refuse_by(self, style: str) -> None:
+        """Answer refused connections so: ``close``, ``reset`` or ``text:`` and the text."""
+        self.style = style
+
+    @property
+    def text(self) -> str | None:
+        """The text that refused connections are told, or None."""
+        return self.style.removeprefix(_TEXT) if self.style.startswith(_TEXT) else None
+
+    def listens(self, port: Any) -> None:
+        """A port accepts connections for this service."""
+        self.ports.append(port)
+        if self._holders:
+            port.stopReading()
+
+    def pause_accepting(self, who: str) -> bool:
+        """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""
+        ports = _open(self.ports)
+        if ports and not self._holders:
+            for each in ports:
+                each.stopReading()
+        if ports:
+            self._holders.add(who)
+        return bool(ports)
+
+    def resume_accepting(self, who: str) -> None:
+        """Accept again, unless another holds the ports."""
+        if who in self._holders:
+            self._holders.remove(who)
+            if not self._holders:
+                for each in _open(self.ports):
+                    each.startReading()
+
+
+def _open(ports: list[Any]) -> list[Port]:
+    """The ports that still listen, and that can stop for a while."""
+    return [each for each in ports if getattr(each, "connected", False) and hasattr(each, "stopReading")]

@@ -1,0 +1,1 @@
+"""What is promised of a service: what its ports share."""
