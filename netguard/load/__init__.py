@@ -1,0 +1,1 @@
+"""How loaded this process and its machine are, and what follows: readings, thresholds, a limit that finds itself."""
