@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import count
 from math import inf
@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer, providedBy
 
-from netguard.early import WAITING, Early
-from netguard.errors import Draining, Expelled, Reason, Unwanted
+from netguard.admission import Admission, Follower
+from netguard.errors import Draining, Expelled, Reason
 from netguard.opening import Opening
 from netguard.plan import Memory
 from netguard.refusal import refusal
@@ -34,16 +33,11 @@ if TYPE_CHECKING:
 TICK = 0.25
 """Seconds between two sweeps: a deadline fires within one tick after its moment."""
 
-Follower = Callable[[Wrapper, Any], object]
-"""Called with each connection, and with the application's protocol once that has its transport, or else with the
-:class:`~twisted.python.failure.Failure` that says why it never will."""
-
-_log = Logger(namespace="netguard")
 _numbers = count(1)
 
 
 @implementer(IProtocolFactory)
-class GuardedFactory:
+class GuardedFactory(Admission):
     """A factory whose connections are guarded.
 
     Args:
@@ -142,84 +136,7 @@ class GuardedFactory:
         self._live[wrapper] = None
         return cast("IProtocol", wrapper)
 
-    def _build(self, wrapper: Wrapper, addr: IAddress | None) -> None:
-        connection = wrapper.connection
-        if connection.state != "opening":
-            return
-        try:
-            protocol = self.wrapped.buildProtocol(addr)
-        except BaseException:
-            connection.refuse(Unwanted())
-            raise
-        if protocol is None:
-            connection.refuse(Unwanted())
-        elif connection.admitted:
-            wrapper.protocol = protocol
-            if self._reports.verbose:
-                self.report(connection, "accepted")
-
     # what the wrappers tell
-
-    def connected(self, wrapper: Wrapper) -> None:
-        """The transport is there: start the application, or wait for the guards."""
-        if wrapper.early is None:
-            self._start(wrapper)
-        else:
-            self._await(wrapper, wrapper.early)
-
-    def _await(self, wrapper: Wrapper, early: Early) -> None:
-        if early.reader is not None:
-            wrapper.connection.resume(WAITING)
-            self.hear(wrapper, early.taken())
-        else:
-            wrapper.connection.pause(WAITING)
-            waiting = self.opening.wait_for(wrapper.connection, early)
-            waiting.addCallback(lambda _: self._ask_on(wrapper, early))
-
-    def hear(self, wrapper: Wrapper, data: bytes) -> None:
-        """Bytes came for a guard that reads the first ones itself."""
-        early = wrapper.early
-        heard = self.opening.hear(wrapper.connection, early, data) if early is not None and data else None
-        if early is not None and heard is not None:
-            early.reader = None
-            wrapper.connection.claim(heard)
-            early.address = heard.claimed or early.address
-            if heard.rest:
-                early.keep(wrapper.connection, "dataReceived", heard.rest)
-            self._ask_on(wrapper, early)
-
-    def _ask_on(self, wrapper: Wrapper, early: Early) -> None:
-        connection = wrapper.connection
-        if connection.state != "opening":
-            return
-        more = self.opening.ask(connection, early.openers, early.address)
-        if more is not None:
-            early.goes_on_as(more)
-            wrapper.early = more
-            self._await(wrapper, more)
-        elif connection.admitted:
-            self._build_late(wrapper, early)
-
-    def _build_late(self, wrapper: Wrapper, early: Early) -> None:
-        connection = wrapper.connection
-        try:
-            self._build(wrapper, early.address)
-            if connection.state == "opening":
-                self._start(wrapper)
-        except Exception:  # noqa: BLE001 - as a Port would: log it, and let the connection go
-            self.failed(connection, "the start of the application")
-            if connection.admitted:
-                wrapper.close()
-        else:
-            connection.resume(WAITING)
-
-    def _start(self, wrapper: Wrapper) -> None:
-        protocol = wrapper.protocol
-        if self._reports.verbose:
-            self.report(wrapper.connection, "opened")
-        wrapper.start()
-        if self.follower is not None:
-            self.follower(wrapper, protocol)
 
     def disconnected(self, wrapper: Wrapper, reason: Failure | None = None) -> None:
         """It is over: tell the last event, and give everything back.
@@ -256,14 +173,6 @@ class GuardedFactory:
                 each.callback(None)
 
     # what is told
-
-    def report(self, connection: Connection, name: str, reason: BaseException | None = None, **about: object) -> None:
-        """Tell an event of a connection's life."""
-        self._reports.tell(connection, name, reason, **about)
-
-    def failed(self, connection: Connection, doing: str) -> None:
-        """Tell that code called for this connection raised; the exception is the current one."""
-        _log.failure("netguard: {doing} failed in session {session}", doing=doing, session=connection.number)
 
     def sweep(self) -> None:
         """Let every connection think that is due or active; called once a tick."""

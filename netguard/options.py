@@ -40,6 +40,22 @@ class Option:
     field: str = ""
 
 
+def choice(*words: str) -> Unit:
+    """A unit whose values are words.
+
+    Args:
+        words: those that may be written.
+    """
+
+    def parse(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word not in words:
+            raise ValueError(value)
+        return word
+
+    return Unit("choice", f"{', '.join(words[:-1])} or {words[-1]}", parse)
+
+
 def is_off(value: object) -> bool:
     """Whether a value, from any surface, switches its option off."""
     return value is None or value is False or (isinstance(value, str) and value.strip().lower() in OFF)

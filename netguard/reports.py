@@ -32,6 +32,7 @@ class Reports:
     def __init__(self, seconds: Callable[[], float], *, verbose: bool = True) -> None:
         self.sampler = Sampler(seconds)
         self.verbose = verbose
+        self._would = (0, "")
 
     def tell(self, connection: Facts, name: str, reason: BaseException | None = None, **about: object) -> None:
         """Tell an event.
@@ -47,6 +48,10 @@ class Reports:
         fields = who(connection) | about
         if reason is not None:
             fields |= why(reason)
+        if name == "would_refuse":
+            before, self._would = self._would, (connection.number, str(fields.get("guard")))
+            if self._would == before:
+                return  # a guard that had refused would not have been asked again
         if name.startswith("would_"):
             self.sampler.emit(name, f"{name} {fields.get('guard')}", fields)
         else:

@@ -269,20 +269,6 @@ def service_port(name: str, lookup: Callable[[str, str], int] = socket.getservby
         raise ValueError(message) from None
 
 
-def choice(*words: str) -> Unit:
-    """A unit whose values are words.
-
-    Args:
-        words: those that may be written.
-    """
-
-    def parse(value: Any) -> str:
-        word = str(value).strip().lower()
-        return word if word in words else _refuse(value)
-
-    return Unit("choice", f"{', '.join(words[:-1])} or {words[-1]}", parse)
-
-
 duration = Unit("duration", "a duration such as 30s, 5m, 1h30m or 250ms", _parse_duration, _write_duration)
 size = Unit("size", "a number of bytes such as 1024, 64KiB or 10MB", _parse_size, _write_size)
 rate = Unit(

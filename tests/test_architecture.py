@@ -60,7 +60,6 @@ ARROWS: dict[str, set[str]] = {
     "networks": {"units"},
     "verdict": set(),
     "rules": {"networks", "verdict", "units", "errors"},
-    "load": {"units", "errors"},
     # one connection
     "peer": {"units"},
     "outflow": set(),

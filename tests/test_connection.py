@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
-from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
 from netguard.application import connection_of, settle
 from netguard.errors import Expelled, Idle
@@ -343,40 +341,6 @@ def test_settling_calls_who_waits_for_it(peer: Dialogue) -> None:
     settle(peer.application.transport)
     assert called == [3.0]
     assert there(peer).settled_at == 3.0
-
-
-def test_a_connection_is_found_through_layers() -> None:
-    """TLS and other wrappers between the application and its guards do no harm."""
-
-    class Between(WrappingFactory):
-        """A wrapper that does nothing."""
-
-        protocol = ProtocolWrapper
-
-    peer = connect(Lifetime("1h"), Between(Factory.forProtocol(Application)))
-    inner = peer.application.wrappedProtocol
-    assert connection_of(inner.transport) is peer.connection
-    settle(inner.transport)
-    assert there(peer).settled_at == 0
-
-
-def test_where_no_guard_is_nothing_is_settled() -> None:
-    """Neither a bare transport, nor none, nor a ring of layers, nor a connection that is over."""
-
-    class Ring:
-        """Is its own lower layer."""
-
-        @property
-        def transport(self) -> Ring:
-            """Itself."""
-            return self
-
-    for each in (None, StringTransport(), Ring()):
-        assert connection_of(each) is None
-        settle(each)
-    peer = connect(Lifetime("1h"))
-    peer.vanish()
-    assert connection_of(peer.application.transport) is None
 
 
 def test_a_connection_without_a_transport_gives_up_in_the_end() -> None:

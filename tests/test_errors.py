@@ -35,9 +35,9 @@ def test_a_reason_names_a_guard_and_an_option_that_exist(kind: type[Reason]) -> 
 
 
 def test_every_guard_and_every_deciding_option_has_a_reason_of_its_own() -> None:
-    """All but bandwidth, which cuts nobody."""
+    """All but those that say how, and that cut nobody."""
     deciding = {one.flag for guard in CATALOGUE for one in options_of(guard) if not one.qualifies}
-    assert {kind.option for kind in WITH_GUARD} == deciding - {"rate-in", "rate-out"}
+    assert {kind.option for kind in WITH_GUARD} == deciding - {"rate-in", "rate-out", "refusal"}
     assert len({kind.option for kind in WITH_GUARD}) == len(WITH_GUARD)
 
 

@@ -30,7 +30,16 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "frequency": ("8/min", '"8/min"', Frequency(8, 60.0)),
     "prefix": ("24,56", "[24, 56]", Prefix(24, 56)),
     "bytes": (r"\r\n", '"\\r\\n"', b"\r\n"),
+    "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
+# Of options whose unit is a choice of words of their own, by flag.
+CHOSEN: dict[str, str] = {}
+
+
+def value_of(one: Option) -> tuple[str, str, object]:
+    """A value of an option: as text, as a TOML value, and as Python has it."""
+    word = CHOSEN.get(one.flag)
+    return VALUES[one.unit.name] if word is None else (word, json.dumps(word), word)
 
 
 @frozen
@@ -52,11 +61,11 @@ class Case:
     def text(self) -> dict[str, str]:
         """Its values as text; everything else that would be on is off."""
         off = dict.fromkeys(defaults("guard"), "off")
-        return off | {each.flag: VALUES[each.unit.name][0] for each in self.options}
+        return off | {each.flag: value_of(each)[0] for each in self.options}
 
     def python(self) -> Policy:
         """The policy as an author writes it."""
-        return Policy(self.guard(**{each.field: VALUES[each.unit.name][2] for each in self.options}))
+        return Policy(self.guard(**{each.field: value_of(each)[2] for each in self.options}))
 
 
 def cases() -> list[Case]:
@@ -98,7 +107,11 @@ def from_file(text: Mapping[str, str], folder: Path) -> Policy:
 
 def from_file_with_numbers(text: Mapping[str, str], folder: Path) -> Policy:
     """As an operator writes TOML's own types into a file."""
-    natural = {short: toml for short, toml, _ in VALUES.values()} | {"off": "false", "all": '["all"]'}
+    natural = (
+        {short: toml for short, toml, _ in VALUES.values()}
+        | {each: json.dumps(each) for each in CHOSEN.values()}
+        | {"off": "false", "all": '["all"]'}
+    )
     return _filed({flag: natural[value] for flag, value in text.items()}, folder)
 
 
@@ -125,12 +138,9 @@ def test_every_option_means_the_same_on_every_surface(case: Case, surface: Surfa
 @pytest.mark.parametrize("surface", SURFACES)
 def test_all_options_together_mean_the_same_on_every_surface(surface: Surface, tmp_path: Path) -> None:
     """The whole catalogue, with every guard only observing."""
-    text = {flag: VALUES[ones[0].unit.name][0] for flag, ones in flags().items()}
+    text = {flag: value_of(ones[0])[0] for flag, ones in flags().items()}
     python = Policy(
-        *(
-            guard(observe=True, **{each.field: VALUES[each.unit.name][2] for each in options_of(guard)})
-            for guard in CATALOGUE
-        )
+        *(guard(observe=True, **{each.field: value_of(each)[2] for each in options_of(guard)}) for guard in CATALOGUE)
     )
     assert surface({**text, OBSERVE: "all"}, tmp_path) == python
 
@@ -145,8 +155,8 @@ def test_what_a_policy_says_of_itself_makes_it_again(surface: Surface, tmp_path:
 def test_the_values_of_these_tests_differ_from_every_default() -> None:
     """Otherwise an option that is not read at all would pass."""
     for one in (one for ones in flags().values() for one in ones):
-        value = VALUES[one.unit.name][2]
-        assert one.unit(VALUES[one.unit.name][0]) == value
+        value = value_of(one)[2]
+        assert one.unit(value_of(one)[0]) == value
         assert value not in [one.unit(text) for text in one.defaults.values()]
 
 

@@ -47,7 +47,7 @@ def test_guards_that_are_the_same_for_all_are_opened_once() -> None:
 def test_guards_that_look_at_the_connection_are_opened_with_each() -> None:
     """In their order."""
     opening = opened(ConnectionLimit(total=5), ConnectionRate(total="5/s"), Lifetime("1h"))
-    assert len(opening.openers) == 2
+    assert [guard for guard, _ in opening.questions] == [ConnectionLimit(total=5), *[ConnectionRate(total="5/s")] * 2]
 
 
 def test_marks_hold_from_the_first_byte() -> None:

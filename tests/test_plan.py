@@ -22,10 +22,10 @@ class Owner:
         """Something else."""
 
 
-def connection(*, listening: bool = True, outgoing: Any = None) -> Any:
+def connection(*, listening: bool = True, outgoing: Any = None, patience: float = 1.0) -> Any:
     """The facts that moments are made of."""
     meter = SimpleNamespace(active=50.0, outgoing=outgoing)
-    return SimpleNamespace(opened=10.0, listening=listening, meter=meter)
+    return SimpleNamespace(opened=10.0, listening=listening, meter=meter, patience=patience)
 
 
 def test_moments_are_what_they_say() -> None:
@@ -39,6 +39,15 @@ def test_moments_are_what_they_say() -> None:
     assert plan.stall(connection(), 5) == inf
     assert plan.stall(connection(outgoing=taking), 5) == 65
     assert {mark(connection(), 5) for mark in (plan.received, plan.sent, plan.written)} == {inf}
+
+
+def test_patience_shortens_what_lasts_and_no_moment() -> None:
+    """A limit that is a tenth of itself is over after a tenth of the time."""
+    taking = SimpleNamespace(took=60.0)
+    assert plan.age(connection(patience=0.1), 50) == 15
+    assert plan.silence(connection(patience=0.1), 50) == 55
+    assert plan.stall(connection(outgoing=taking, patience=0.1), 50) == 65
+    assert plan.moment(connection(patience=0.1), 50) == 50
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from netguard.guards.connection_rate import ConnectionRate
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.refusal import style as refusal_style
 from netguard.options import Option, option, options_of
 from netguard.policy import CATALOGUE, Policy, defaults, flags
 from netguard.units import Frequency, Prefix, Unit
@@ -153,7 +154,7 @@ def test_the_defaults_are_those_of_the_catalogue() -> None:
         ({"min-rate-grace": 5, "idle": 5}, "option min-rate-grace has no effect by itself"),
         ({"peer-prefix": "24,64", "max-per-peer": "off"}, "option peer-prefix has no effect by itself"),
         ({"idle": 5, "observe": "IdelTimeout"}, "'observe=IdelTimeout'; did you mean 'observe=IdleTimeout'\\?"),
-        ({"idle": 5, "observe": "Zzz"}, "unknown option 'observe=Zzz'$"),
+        ({"idle": 5, "observe": "Qqq"}, "unknown option 'observe=Qqq'$"),
         ({"idle": 5, "observe": 5}, "unknown option 'observe=5'"),
         ({"idle": 5, "observe": "Lifetime"}, "option observe: Lifetime has nothing to observe"),
     ],
@@ -204,7 +205,17 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.frequency: st.builds(Frequency, st.integers(1, 10**6), st.sampled_from([1, 60, 3600, 7.5])),
     units.prefix: st.builds(Prefix, st.integers(0, 32), st.integers(0, 128)),
     units.delimiter: st.binary(min_size=1, max_size=5),
+    refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
+# Of units that only one option has, by its flag.
+CHOSEN: dict[str, st.SearchStrategy[Any]] = {}
+TEXTS: dict[str, str] = {}
+
+
+def _values_of(one: Option) -> st.SearchStrategy[Any]:
+    return CHOSEN[one.flag] if one.flag in CHOSEN else VALUES[one.unit]
+
+
 DECIDING = [one for ones in flags().values() for one in ones if not one.qualifies]
 QUALIFYING = {one.flag: one for ones in flags().values() for one in ones if one.qualifies}
 
@@ -212,11 +223,11 @@ QUALIFYING = {one.flag: one for ones in flags().values() for one in ones if one.
 @st.composite
 def _options(draw: st.DrawFn) -> dict[str, Any]:
     chosen = draw(st.lists(st.sampled_from(DECIDING), unique_by=lambda one: one.flag, min_size=1))
-    given: dict[str, Any] = {one.flag: draw(VALUES[one.unit]) for one in chosen}
+    given: dict[str, Any] = {one.flag: draw(_values_of(one)) for one in chosen}
     here = [guard for guard in CATALOGUE if any(one.flag in given for one in options_of(guard))]
     for one in (one for guard in here for one in options_of(guard) if one.qualifies):
         if draw(st.booleans()):
-            given[one.flag] = draw(VALUES[one.unit])
+            given[one.flag] = draw(_values_of(one))
     observed = draw(st.lists(st.sampled_from([guard.__name__ for guard in here]), unique=True))
     return {**given, "observe": observed} if observed else given
 
@@ -242,13 +253,18 @@ def test_every_option_reaches_its_guard(one: Option) -> None:
         units.frequency: "7/min",
         units.prefix: "24,56",
         units.delimiter: r"\0",
+        refusal_style: "reset",
     }
+
+    def text(one: Option) -> str:
+        return TEXTS.get(one.flag) or texts[one.unit]
+
     guards = [guard for guard in CATALOGUE if one.flag in {each.flag for each in options_of(guard)}]
     for guard in guards:
         first = next(each for each in options_of(guard) if not each.qualifies)
-        given = {first.flag: texts[first.unit], one.flag: texts[one.unit]}
+        given = {first.flag: text(first), one.flag: text(one)}
         (made,) = Policy.from_options(given).guards
-        arguments = {each.field: texts[each.unit] for each in options_of(guard) if each.flag in given}
+        arguments = {each.field: text(each) for each in options_of(guard) if each.flag in given}
         assert made == guard(**arguments)
 
 

@@ -509,12 +509,18 @@ def test_14_a_handshake_that_ends_reaches_the_application_and_stops_its_timer() 
 # 15
 
 
+def test_15_addresses_are_the_transports() -> None:
+    """Unless a trusted proxy has said whose they are, of which guards/test_proxy_protocol.py knows."""
+    peer = connect(Lifetime("1h"))
+    transport = peer.application.transport
+    assert transport.getPeer() is peer.transport.getPeer()
+    assert transport.getHost() is peer.transport.getHost()
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "getHandle",
-        "getPeer",
-        "getHost",
         "getPeerCertificate",
         "setTcpNoDelay",
         "setTcpKeepAlive",

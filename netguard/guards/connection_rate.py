@@ -45,7 +45,7 @@ class ConnectionRate(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         arrivals = Arrivals(self, house)
-        return Stages(arrivals.arrive if self.total else None, arrivals.open if self.per_peer else None)
+        return Stages(arrivals.arrive if self.total else None, arrivals.open)
 
 
 class Arrivals:
@@ -65,27 +65,25 @@ class Arrivals:
         self.complained = -inf
 
     def arrive(self, connection: Connection) -> None:
-        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed."""
-        total = self.all.after_one_more(self.total, self.house.reactor.seconds())
-        if total == inf:
+        """Refuse a socket when nothing is left for all; it uses nothing up before its peer is known."""
+        if self.all.after_one_more(self.total, self.house.reactor.seconds()) == inf:
             connection.refuse(_refusal(ConnectingTooFast, self.limit.total))
-        else:
-            self.total = total
 
     def open(self, connection: Connection) -> None:
-        """The same for the peer; one that is refused here gives back what it used up of all peers' allowance."""
+        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed, of either limit."""
         limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
-        if host is None:
-            return
-        key = peer_key(host, limit.prefix)
+        key = None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
         peer = self.one.after_one_more(self.peers.get(key, now), now)
-        if peer == inf:
+        total = self.all.after_one_more(self.total, now)
+        if total == inf:
+            connection.refuse(_refusal(ConnectingTooFast, limit.total))
+        elif peer == inf:
             connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
-            if not connection.admitted:
-                self.total -= self.all.step
-        elif key in self.peers or self.room(now):
-            self.peers[key] = peer
-            self.peers.move_to_end(key)
+        else:
+            self.total = total
+            if key is not None and (key in self.peers or self.room(now)):
+                self.peers[key] = peer
+                self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""

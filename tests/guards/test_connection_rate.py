@@ -76,7 +76,7 @@ def test_what_is_refused_for_all_does_not_count_for_the_peer(service: type[Servi
     [
         (ConnectionRate(total="2/min"), ConnectingTooFast, "connect-rate"),
         (ConnectionRate(per_peer="2/min"), PeerConnectingTooFast, "connect-rate-per-peer"),
-        (ConnectionRate(total="2/min", per_peer="2/min"), PeerConnectingTooFast, "connect-rate-per-peer"),
+        (ConnectionRate(total="2/min", per_peer="2/min"), ConnectingTooFast, "connect-rate"),
     ],
 )
 def test_the_refusal_names_what_would_have_to_change(

@@ -27,6 +27,7 @@ EVERYTHING = {
     "idle": "60s",
     "write-stall": "30s",
     "lifetime": "2h",
+    "refusal": "reset",
 }
 HOUR = 3600.0
 
