@@ -154,7 +154,7 @@ def test_the_defaults_are_those_of_the_catalogue() -> None:
         ({"min-rate-grace": 5, "idle": 5}, "option min-rate-grace has no effect by itself"),
         ({"peer-prefix": "24,64", "max-per-peer": "off"}, "option peer-prefix has no effect by itself"),
         ({"idle": 5, "observe": "IdelTimeout"}, "'observe=IdelTimeout'; did you mean 'observe=IdleTimeout'\\?"),
-        ({"idle": 5, "observe": "Qqq"}, "unknown option 'observe=Qqq'$"),
+        ({"idle": 5, "observe": "Qqq"}, "unknown option 'observe=Qqq'"),
         ({"idle": 5, "observe": 5}, "unknown option 'observe=5'"),
         ({"idle": 5, "observe": "Lifetime"}, "option observe: Lifetime has nothing to observe"),
     ],
