@@ -116,8 +116,20 @@ class GuardedFactory(Admission):
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Let the guards decide, then the application's factory; None is a refusal."""
+        return cast("IProtocol | None", self.admit(addr) or refusal(self))
+
+    def admit(self, addr: IAddress | None, kind: type[Wrapper] = Wrapper) -> Wrapper | None:
+        """Let the guards decide, then the application's factory.
+
+        Args:
+            addr: the peer's address.
+            kind: what is to sit where the bytes pass.
+
+        Returns:
+            What the transport gets for its protocol; None for a connection that is refused.
+        """
         self._sweep.wake()
-        wrapper = Wrapper(self, addr, next(_numbers))
+        wrapper = kind(self, addr, next(_numbers))
         connection = wrapper.connection
         self.opening.begin(connection)
         if self.closed:
@@ -132,9 +144,9 @@ class GuardedFactory(Admission):
             if connection.state != "opening":
                 self._end(wrapper)
         if connection.state != "opening":
-            return cast("IProtocol | None", refusal(self))
+            return None
         self._live[wrapper] = None
-        return cast("IProtocol", wrapper)
+        return wrapper
 
     # what the wrappers tell
 

@@ -105,6 +105,11 @@ class Meter:
         """Bytes written that have not reached the transport; a meter that can hold writes has some."""
         return 0
 
+    @property
+    def below(self) -> Any:
+        """The transport as the guards use it, past the application's side of it."""
+        return self.transport
+
     def close(self) -> None:
         """Let nothing pass any more, and abort the transport if there is one."""
         self.received_mark = self.sent_mark = CLOSED
@@ -115,16 +120,16 @@ class Meter:
     def part(self, text: bytes) -> None:
         """Let nothing pass any more, and close the transport after a last text."""
         self.received_mark = self.sent_mark = CLOSED
-        self.transport.write(text)
-        self.transport.loseConnection()
+        self.below.write(text)
+        self.below.loseConnection()
 
     def hold_reading(self) -> None:
         """Stop reading from the transport, if it can do that."""
-        getattr(self.transport, "pauseProducing", _nothing)()
+        getattr(self.below, "pauseProducing", _nothing)()
 
     def release_reading(self) -> None:
         """Read again."""
-        getattr(self.transport, "resumeProducing", _nothing)()
+        getattr(self.below, "resumeProducing", _nothing)()
 
     def hold_writing(self) -> None:
         """Let what is written go the slow way, on which it waits; a meter that can hold writes does more here."""

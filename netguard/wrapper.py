@@ -94,9 +94,10 @@ class Wrapper(WritingMeter):
         received = self.received = self.received + len(data)
         if received > self.received_mark and not self._may_pass(data):
             return
-        if self.tap is not None:
-            self.tap(data)
-            if self.received_mark == CLOSED:
+        tap = self.tap
+        if tap is not None:
+            tap(data)
+            if self.received_mark < 0:  # CLOSED
                 return
         self.protocol.dataReceived(data)
 
@@ -146,9 +147,13 @@ class Wrapper(WritingMeter):
             self.early = None
             self.received = 0  # it comes, and counts, once more
             self.connection.rearm()  # nothing was to pass before
-        self.protocol.makeConnection(GuardedTransport(self, self.transport))
+        self.protocol.makeConnection(self.outside())
         if early is not None:
             early.replay(self)
+
+    def outside(self) -> Any:
+        """What the application gets for its transport."""
+        return GuardedTransport(self, self.transport)
 
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over: places are given back first, then the application hears of it, once."""
@@ -183,7 +188,7 @@ class Wrapper(WritingMeter):
     def readConnectionLost(self) -> None:
         """The peer will send no more."""
         if not self._tell(IHalfCloseableProtocol, "readConnectionLost"):
-            self.transport.loseConnection()  # as it would have done by itself, had we not had to wait
+            self.below.loseConnection()  # as it would have done by itself, had we not had to wait
 
     def writeConnectionLost(self) -> None:
         """The peer will take no more."""

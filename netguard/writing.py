@@ -77,16 +77,16 @@ class WritingMeter(Meter):
     def _send(self, data: bytes) -> None:
         self.sent += len(data)
         self.answered = self.received
-        self.transport.write(data)
+        self.below.write(data)
 
     def _after_passing(self) -> None:
         """Hold the producer or let it go on; when nothing waits, do what had to wait for that."""
         connection = self.connection
         if self.supply is not None and connection.state == "open":
             if self.held_back():
-                self.supply.hold(self.transport, self.held_back())
+                self.supply.hold(self.below, self.held_back())
             elif not connection.paused("out"):
-                self.supply.release(self.transport)
+                self.supply.release(self.below)
         if self._waiting():
             return
         backlog, self.backlog = self.backlog, None
@@ -117,7 +117,7 @@ class WritingMeter(Meter):
         """Let what is written wait, and have no more produced than is on its way."""
         super().hold_writing()
         if self.supply is not None:
-            self.supply.hold(self.transport, self.held_back())
+            self.supply.hold(self.below, self.held_back())
 
     def register(self, producer: Any, streaming: bool) -> None:
         """Take the application's producer, and hand it to the transport."""
@@ -127,7 +127,7 @@ class WritingMeter(Meter):
             raise RuntimeError(message)
         self.supply = Supply(producer, streaming)
         try:
-            self.transport.registerProducer(producer, streaming)
+            self.below.registerProducer(producer, streaming)
         except BaseException:
             self.supply = before
             raise
@@ -136,5 +136,5 @@ class WritingMeter(Meter):
         """Let the application's producer go."""
         supply, self.supply = self.supply, None
         if supply is None or not supply.aside:
-            self.transport.unregisterProducer()
+            self.below.unregisterProducer()
         self._after_passing()
