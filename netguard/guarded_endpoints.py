@@ -63,14 +63,18 @@ class Together:
     verbose: bool = False
     _first: GuardedFactory | None = field(default=None, init=False)
 
-    def wrap(self, factory: IProtocolFactory) -> GuardedFactory:
+    def wrap(self, factory: IProtocolFactory, policy: Policy | None = None) -> GuardedFactory:
         """Guard one more factory.
+
+        Args:
+            factory: the application's.
+            policy: guards of its own; those that are the same as others' count together with them.
 
         Raises:
             ContradictoryOptions: it is guarded already, with other values.
         """
         clock = self.reactor if IReactorTime.providedBy(self.reactor) else None
-        guarded = self.policy.wrap(factory, clock, beside=self._first, verbose=self.verbose)
+        guarded = (policy or self.policy).wrap(factory, clock, beside=self._first, verbose=self.verbose)
         if self._first is None:
             self._first = guarded
         return guarded

@@ -225,7 +225,7 @@ def _refuse_unknown_guard(name: str, here: Container[str]) -> None:
     if name.lower() in every:
         message = f"option {OBSERVE}: {every[name.lower()]} has nothing to observe, none of its options is on"
         raise OptionError(message)
-    raise UnknownOption(f"{OBSERVE}={name}", [f"{OBSERVE}={each}" for each in every.values()])
+    raise UnknownOption(name, every.values(), f"guard in {OBSERVE}")
 
 
 Guard.policy = Policy

@@ -118,7 +118,7 @@ def from_file_with_numbers(text: Mapping[str, str], folder: Path) -> Policy:
 def _filed(rows: Mapping[str, str], folder: Path) -> Policy:
     file = folder / "guards.toml"
     file.write_text("[guards]\n" + "".join(f"{flag} = {value}\n" for flag, value in rows.items()))
-    assert config.load(file)
+    assert config.load(file).options()
     options = GuardOptions()
     options.parseOptions(["--config", str(file)])
     return options.policy

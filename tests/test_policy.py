@@ -153,9 +153,12 @@ def test_the_defaults_are_those_of_the_catalogue() -> None:
         ({"delimiter": r"\0"}, "option delimiter has no effect by itself"),
         ({"min-rate-grace": 5, "idle": 5}, "option min-rate-grace has no effect by itself"),
         ({"peer-prefix": "24,64", "max-per-peer": "off"}, "option peer-prefix has no effect by itself"),
-        ({"idle": 5, "observe": "IdelTimeout"}, "'observe=IdelTimeout'; did you mean 'observe=IdleTimeout'\\?"),
-        ({"idle": 5, "observe": "Qqq"}, "unknown option 'observe=Qqq'"),
-        ({"idle": 5, "observe": 5}, "unknown option 'observe=5'"),
+        (
+            {"idle": 5, "observe": "IdelTimeout"},
+            "unknown guard in observe 'IdelTimeout'; did you mean 'IdleTimeout'\\?",
+        ),
+        ({"idle": 5, "observe": "Qqq"}, "unknown guard in observe 'Qqq'$"),
+        ({"idle": 5, "observe": 5}, "unknown guard in observe '5'"),
         ({"idle": 5, "observe": "Lifetime"}, "option observe: Lifetime has nothing to observe"),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn
 from attrs import fields_dict
 from twisted.python import usage
 
-from netguard import config
+from netguard import config as files
 from netguard.errors import OptionError
 from netguard.events import FORMATS
 from netguard.options import Option, options_of
@@ -47,15 +47,17 @@ class GuardOptions(usage.Options):
     Attributes:
         surface: whose defaults hold, ``guard`` or ``pop``; a subclass says so.
         given: the guards' options that stand on the command line, by flag.
-        policy: the guards, once the options have been parsed.
+        config: what the file says, once the options have been parsed.
+        policy: the guards, likewise.
     """
 
     surface: ClassVar[str] = "guard"
     about: ClassVar[str] = ""
+    config: files.Config
     policy: Policy
 
     optParameters: ClassVar[list[list[Any]]] = [
-        ["config", None, None, "a TOML file with a table [guards] of the options below; the command line wins"],
+        ["config", None, None, "a TOML file with the options below under [guards]; the command line wins"],
         ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
     ]
 
@@ -97,8 +99,22 @@ class GuardOptions(usage.Options):
             if self["log-format"] not in FORMATS:
                 raise usage.UsageError(f"--log-format is {' or '.join(FORMATS)}, not {self['log-format']!r}")
             logs.check(self.parent)
-        filed = config.load(self["config"]) if self["config"] is not None else {}
-        self.policy = Policy.from_options({**filed, **self.given}, self.surface)
+        self.config = files.load(self["config"]) if self["config"] is not None else files.Config()
+        self.policy = self.policy_of(None)
+
+    def policy_of(self, listener: str | None) -> Policy:
+        """The guards of one listener.
+
+        Args:
+            listener: the endpoint as ``--listen`` has it; None for what holds where a file says nothing else.
+
+        Raises:
+            OptionError: its options contradict each other.
+        """
+        try:
+            return Policy.from_options({**self.config.options(listener), **self.given}, self.surface)
+        except OptionError as why:
+            raise OptionError(why if listener is None else f"listener {listener}: {why}") from None
 
     def bring_log(self, service: Any) -> Any:
         """Let a service set the log's format, if one was chosen.

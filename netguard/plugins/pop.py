@@ -97,6 +97,7 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
             raise usage.UsageError("--tls names one PEM file with everything, or two: the certificates, then the key")
         if not self.listens:
             self.listens = [PLAIN, IMPLICIT] if self.tls else [PLAIN]
+        self.config.refuse_others(self.listens)
 
     def _prepare_demo(self) -> None:
         given = {"maildir": self["maildir"], "accounts": self["accounts"], "tls": self.tls, "listen": self.listens}
@@ -165,7 +166,8 @@ class PopService(_Service):  # type: ignore[misc]
         )
         together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
         for description in options.listens:
-            self._listen(description, together.wrap(factory), tls, reactor)
+            guarded = together.wrap(factory, options.policy_of(description))
+            self._listen(description, guarded, tls, reactor)
 
     def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
         kind, _, rest = description.partition(":")

@@ -94,6 +94,10 @@ them together. What is not guarded (datagrams, connections that it opens itself)
     def postOptions(self) -> None:
         """Make the policy, find the plugin, and let it parse its own options."""
         super().postOptions()
+        if self.config.listeners:
+            raise usage.UsageError(
+                "--config: [listeners] is for services of netguard's own; all ports of a wrapped plugin have one policy"
+            )
         if not self.words:
             raise usage.UsageError(f"name the plugin to guard, as in: {_EXAMPLE}")
         name, *rest = self.words

@@ -110,7 +110,7 @@ def test_an_option_that_takes_a_list_is_repeated_like_observe(monkeypatch: pytes
         (["--idle", "3", "--idle", "4"], "--idle is given twice"),
         (["--idle", "x"], "option idle: 'x' is not a duration such as 30s, 5m, 1h30m or 250ms"),
         (["--idle"], "option --idle requires argument"),
-        (["--observe", "IdelTimeout"], "unknown option 'observe=IdelTimeout'; did you mean 'observe=IdleTimeout'?"),
+        (["--observe", "IdelTimeout"], "unknown guard in observe 'IdelTimeout'; did you mean 'IdleTimeout'?"),
         (["--config", "/no/such/file"], "/no/such/file: No such file or directory"),
         (["--log-format", "xml"], "--log-format is text or json, not 'xml'"),
         (["--log-format", "json"], "--log-format works under twistd only"),

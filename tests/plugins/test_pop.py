@@ -98,7 +98,7 @@ MISTAKES = {
     "not a duration": Mistake("--idle soon", "option idle: 'soon' is not a duration such as 30s"),
     "not a count": Mistake("--max-per-peer many", "option max-per-peer: 'many' is not"),
     "twice": Mistake("--idle 3s --idle 4s", "--idle is given twice"),
-    "unknown guard": Mistake("--observe Idel", "observe=Idel'; did you mean 'observe=IdleTimeout'?"),
+    "unknown guard": Mistake("--observe IdelTimeout", "guard in observe 'IdelTimeout'; did you mean 'IdleTimeout'?"),
     "one word too many": Mistake("extra", "'extra' is one word too many"),
     "an option behind the directory": Mistake("--demo extra --idle 3s", "'--idle' is one word too many; options stand"),
     "log format": Mistake("--log-format xml", "--log-format is text or json, not 'xml'"),
@@ -169,6 +169,16 @@ MISTAKES = {
     ),
     "table in config": Mistake(
         "--config {folder}/guards.toml", "unknown table or key 'guard'", prepare=_config("[guard]\nidle=1")
+    ),
+    "options for no listener": Mistake(
+        "--config {folder}/guards.toml",
+        "guards.toml:1: unknown listener 'tcp:pop'; did you mean 'tcp:pop3'?",
+        prepare=_config('[listeners."tcp:pop"]\nidle=1'),
+    ),
+    "contradiction in a listener": Mistake(
+        "--config {folder}/guards.toml",
+        "listener tcp:pop3: option min-rate-grace has no effect by itself",
+        prepare=_config('[listeners."tcp:pop3"]\nmin-rate-grace=1\nmin-rate-out="off"'),
     ),
     "demo with mail": Mistake("--demo", "--demo brings its own --maildir; leave that out"),
     "demo with port": Mistake("--demo --listen tcp:0", "--demo brings its own --listen; leave", complete=False),
