@@ -111,7 +111,7 @@ ARROWS: dict[str, set[str]] = {
     "config_lines": set(),
     "config": {"config_lines", "policy", "options", "errors"},
     "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "config", "endpoint_strings", "guarded_endpoints", "endpoints"},
-    "commands": {"policy", "accounts", "options", "units", "errors", "process"},
+    "commands": {"config", "policy", "accounts", "options", "units", "errors", "process"},
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test
     "testing": {*_RUNNING, "guard", "policy", "errors"},
