@@ -10,14 +10,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from netguard.commands import check, users
+from netguard.commands import check, explain, users
 from netguard.commands.contract import Command, Parser, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of `netguard --help`. A further command is one module of netguard.commands and its name here.
-COMMANDS: tuple[Command, ...] = (users, check)
+COMMANDS: tuple[Command, ...] = (users, check, explain)
 
 _INTERRUPTED = 130  # 128 and SIGINT, as a shell reports it
 
@@ -49,7 +49,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser.error(_surplus(unknown))
     status = 0
     try:
-        chosen.run(chosen)
+        status = chosen.run(chosen) or 0
     except Refusal as refusal:
         sys.stderr.write(f"netguard {chosen.command}: {refusal}\n")
         status = 1

@@ -47,8 +47,11 @@ class GuardedFactory(Admission):
         reactor: the clock, of ``IReactorTime``; None for the global reactor, once it is needed.
         tick: seconds between two sweeps.
         beside: another guarded factory of the same service: limits then count both together.
+        service: what the guards are installed in; that of ``beside``, or a new one, unless given.
         verbose: whether the events of level debug are told, too.
     """
+
+    service: Service
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class GuardedFactory(Admission):
         reactor: IReactorTime | None = None,
         tick: float = TICK,
         beside: GuardedFactory | None = None,
+        service: Service | None = None,
         verbose: bool = True,
     ) -> None:
         self.wrapped = wrapped
@@ -72,7 +76,9 @@ class GuardedFactory(Admission):
         self.follower: Follower | None = None
         self.guards = tuple(guards)
         self.memory = Memory()
-        self.service: Service = Service(lambda: self.reactor) if beside is None else beside.service
+        if service is None:
+            service = Service(lambda: self.reactor) if beside is None else beside.service
+        self.service = service
         self.service.join(self)
         self.opening: Opening = Opening(self.guards, self, None if beside is None else beside.opening)
         alsoProvides(self, *providedBy(wrapped))

@@ -108,10 +108,11 @@ ARROWS: dict[str, set[str]] = {
     "endpoint_strings": _LOW,
     "guarded_endpoints": {"policy", "factory", "wrapper", "events", "errors"},
     "endpoints": {"endpoint_strings", "guarded_endpoints", "policy", "errors"},
+    "explanation": {*_RUNNING, "guard", "load", "options", "policy", "wire"},
     "config_lines": set(),
     "config": {"config_lines", "policy", "options", "errors"},
     "plugins": {*_SETTINGS, *_RUNNING, *_SERVICE, "config", "endpoint_strings", "guarded_endpoints", "endpoints"},
-    "commands": {"config", "policy", "accounts", "options", "units", "errors", "process"},
+    "commands": {"config", "explanation", "load", "policy", "accounts", "options", "units", "errors", "process"},
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test
     "testing": {*_RUNNING, "guard", "policy", "errors"},

@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from netguard import config
 from netguard.commands.contract import Refusal
+from netguard.commands.guard_arguments import SURFACES
 from netguard.errors import OptionError
 from netguard.options import Option, is_off, options_of
 from netguard.policy import CATALOGUE, OBSERVE, Policy
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 NAME = "check"
 SUMMARY = "check a configuration file, and show what holds with it"
 
-SURFACES = {"netguard-pop": "pop", "netguard-wrap": "guard"}
 DEFAULT = "default"
 
 _DESCRIPTION = """\

@@ -6,7 +6,7 @@ A command is one module of this package, listed in :data:`netguard.cli.COMMANDS`
 * ``SUMMARY``: what it does, in a few words, for ``netguard --help``;
 * ``configure(parser)``: declare its arguments, and give the parser a description with examples;
 * ``run(arguments)``: do it. Results go to standard output, everything else to standard error. It raises
-  :class:`Refusal` for whatever the person who typed it can mend.
+  :class:`Refusal` for whatever the person who typed it can mend. What it answers is the exit status; None is 0.
 
 Secrets are never arguments: other users see the command line of every process.
 """
@@ -45,5 +45,5 @@ class Command(Protocol):
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Declare the arguments."""
 
-    def run(self, arguments: argparse.Namespace) -> None:
-        """Carry the command out, or raise Refusal."""
+    def run(self, arguments: argparse.Namespace) -> int | None:
+        """Carry the command out, or raise Refusal; the answer is the exit status, None for 0."""

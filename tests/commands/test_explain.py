@@ -1,0 +1,98 @@
+"""Tests for `netguard explain`: words on a command line, and what is answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netguard.cli import main
+
+
+def explained(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    """The exit status, and the JSON."""
+    status = main(["explain", "--json", *words])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_peer_that_is_admitted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 0, and every guard on a line."""
+    assert main(["explain", "--from", "192.0.2.7"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("a connection from 192.0.2.7, port 40000:\n")
+    assert "  IdleTimeout       limits        idle 10m\n" in told
+    assert told.endswith("\nadmitted\n")
+
+
+def test_a_peer_that_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 2, and what decided."""
+    words = ("--max-per-peer", "2", "--connections", "2", "--from", "192.0.2.7")
+    status, document = explained(capsys, *words)
+    assert (status, document["verdict"]) == (2, "refused")
+    assert document["guards"][-1] | {"options": {}} == {
+        "guard": "ConnectionLimit",
+        "outcome": "refuses",
+        "options": {},
+        "option": "max-per-peer",
+        "limit": "2",
+        "observed": "3",
+        "reason": document["reason"],
+    }
+    assert main(["explain", *words]) == 2
+    assert "refused: too many connections are open from this peer" in capsys.readouterr().out
+
+
+def test_options_come_from_the_file_too_and_flags_win(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As with the services."""
+    file = tmp_path / "guards.toml"
+    file.write_text("[guards]\nmax-per-peer = 1\n")
+    common = ("--from", "192.0.2.7", "--connections", "1", "--config", str(file))
+    assert explained(capsys, *common)[0] == 2
+    assert explained(capsys, *common, "--max-per-peer", "2")[0] == 0
+    assert explained(capsys, *common, "--observe", "ConnectionLimit", "--observe", "IdleTimeout")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("192.0.2.7", "192.0.2.7", 40000),
+        ("192.0.2.7:25", "192.0.2.7", 25),
+        ("2001:db8::1", "2001:db8::1", 40000),
+        ("[2001:db8::1]", "2001:db8::1", 40000),
+        ("[2001:DB8::1]:pop3", "2001:db8::1", 110),
+    ],
+)
+def test_addresses(capsys: pytest.CaptureFixture[str], address: str, host: str, port: int) -> None:
+    """With and without a port."""
+    _, document = explained(capsys, "--for", "netguard-wrap", "--from", address)
+    assert (document["from"], document["port"]) == (host, port)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--from", "1.2.3"], "'1.2.3' is no address, such as"),
+        (["--from", "[::1"], "'[::1' is no address"),
+        (["--from", "1.2.3.4:99999"], "'1.2.3.4:99999' is no address"),
+        (["--from", "::1", "--connections", "-1"], "'-1' is not a number of connections"),
+        (["--from", "::1", "--load", "lug=1"], "unknown signal 'lug'; did you mean 'lag'?"),
+        (["--from", "::1", "--idle", "soon"], "option idle: 'soon' is not a duration"),
+        (["--from", "::1", "--idle", "1", "--idle", "2"], "--idle is given twice"),
+        (["--from", "::1", "--config", "/none.toml"], "/none.toml: No such file or directory"),
+        (["--from", "::1", "--idel", "1"], "unknown option --idel"),
+        ([], "--from"),
+    ],
+)
+def test_a_mistake_is_one_line(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard error, with status 1."""
+    try:
+        status: Any = main(["explain", *words])
+    except SystemExit as end:
+        status = end.code
+    told = capsys.readouterr()
+    assert status == 1
+    assert complaint in told.err
+    assert told.err.count("\n") == 1
+    assert told.out == ""
