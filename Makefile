@@ -4,6 +4,8 @@
 PYTHON ?=
 VENV   ?= .venv
 ARGS   ?=
+# Tests wait more than they compute: one or two more at a time than there are cores.
+JOBS   ?= 4
 
 BIN := $(VENV)/bin
 # The tools see this folder's venv and nothing of another one that may be active.
@@ -28,7 +30,7 @@ demo: $(VENV)/.installed-run ## Serve sample mail over POP3 with every guard on,
 	@$(BIN)/twistd -n --pidfile= netguard-pop --demo $(ARGS)
 
 test: $(VENV)/.installed-test ## Run the tests (interop tests skip where a peer program is absent)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: $(VENV)/.installed-lint ## Check style and format
 	@$(BIN)/ruff check $(ARGS)
