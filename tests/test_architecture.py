@@ -55,7 +55,7 @@ ARROWS: dict[str, set[str]] = {
     "options": {"units", "errors"},
     "verbs": {"errors", "peer"},
     "guard": {"options", "errors", "units", "verbs"},
-    "guards": {"guard", "options", "units", "errors", "peer", "wire", "load"},
+    "guards": {"guard", "options", "units", "errors", "peer", "wire", "load", "networks", "verdict", "rules"},
     "load": {"errors", "units"},
     "networks": {"units"},
     "verdict": set(),
@@ -77,7 +77,7 @@ ARROWS: dict[str, set[str]] = {
     # many connections
     "opening": {"connection", "early", "errors", "guard", "plan"},
     "reports": {"errors", "events", "facts", "peer"},
-    "service": {"errors", "events", "verbs"},
+    "service": {"errors", "events", "load", "verbs"},
     "refusal": {"meter", "service"},
     "sweep": {"errors", "events", "meter", "wrapper"},
     "admission": {"connection", "early", "errors", "opening", "reports", "wrapper"},
