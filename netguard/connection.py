@@ -6,7 +6,7 @@ or when the sweep finds it due.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import ISSLTransport
 
@@ -36,10 +36,10 @@ class Connection(Facts):
 
     def after(self, seconds: float, do: Do) -> None:
         """Call ``do`` this many seconds from now."""
-        if self.state == "opening":
-            self._watch(plan.age, seconds if self.meter.transport is None else self.age + seconds, do)
+        if self.meter.transport is None:
+            self._watch(plan.age, seconds, do)
         else:
-            self._watch(plan.moment, self.house.reactor.seconds() + seconds, do)
+            self._watch(plan.later, (self.house.reactor.seconds(), seconds), do)
 
     def when_silent(self, seconds: float, do: Do) -> None:
         """Call ``do`` when the peer has been silent for this many seconds."""
@@ -63,7 +63,7 @@ class Connection(Facts):
         self._watch(plan.written if held else plan.sent, count, do)
         self.meter.sent_mark = min(self.meter.sent_mark, count)
 
-    def _watch(self, when: When, limit: float, do: Do) -> None:
+    def _watch(self, when: When, limit: Any, do: Do) -> None:
         if self.admitted:
             self._plan = self.house.memory.extend(self._plan, when, limit, do)
             self.meter.due = min(self.meter.due, when(self, limit))

@@ -68,6 +68,8 @@ class Reason(ConnectionAborted):
     def __init__(self, limit: object = None, observed: object = None) -> None:
         if isinstance(observed, float):
             observed = round(observed, 3)  # nobody needs microseconds in a log, and the clock is coarser than this
+        if isinstance(limit, float):
+            limit = round(limit, 6)  # it may be a tenth of what was asked for, which is not always a round number
         super().__init__(limit, observed)
         self.limit = limit
         self.observed = observed

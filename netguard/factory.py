@@ -240,14 +240,13 @@ class GuardedFactory(Admission):
 
     def doStart(self) -> None:
         """Start the wrapped factory."""
-        self._sweep.ports += 1
+        self._sweep.opens()
         self.wrapped.doStart()
 
     def doStop(self) -> None:
         """Stop the wrapped factory; nothing of ours is left behind."""
-        self._sweep.ports = max(0, self._sweep.ports - 1)
         self._reports.sampler.finish()
-        self._sweep.rest()
+        self._sweep.closes()
         self.wrapped.doStop()
 
     def acceptableProtocols(self) -> list[bytes]:

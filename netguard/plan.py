@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, cast
 
 Do = Callable[[Any], object]
-When = Callable[[Any, float], float]
+When = Callable[[Any, Any], float]
 
 _MOST = 4096
 """So many watches and plans are remembered for sharing; then the memory starts afresh."""
@@ -23,14 +23,14 @@ class Watch:
 
     Attributes:
         when: the moment at which the condition will hold, as far as is known now; for marks, never.
-        limit: seconds, or bytes.
+        limit: seconds, or bytes; of some, a moment and the seconds after it.
         do: what is called, with the connection.
         private: it is not shared, since what it calls may hold a connection.
     """
 
     __slots__ = ("do", "limit", "private", "when")
 
-    def __init__(self, when: When, limit: float, do: Do, *, private: bool) -> None:
+    def __init__(self, when: When, limit: Any, do: Do, *, private: bool) -> None:
         self.when = when
         self.limit = limit
         self.do = do
@@ -42,9 +42,10 @@ def age(connection: Any, limit: float) -> float:
     return float(connection.opened + limit * connection.patience)
 
 
-def moment(_connection: object, limit: float) -> float:
-    """A moment by itself."""
-    return limit
+def later(connection: Any, limit: tuple[float, float]) -> float:
+    """So long after a moment: both are the limit."""
+    since, seconds = limit
+    return float(since + seconds * connection.patience)
 
 
 def silence(connection: Any, limit: float) -> float:
@@ -145,7 +146,7 @@ class Memory:
             self._known.clear()
         return self._known.setdefault(key, made)
 
-    def extend(self, plan: Plan, when: When, limit: float, do: Do) -> Plan:
+    def extend(self, plan: Plan, when: When, limit: Any, do: Do) -> Plan:
         """A plan with one more watch, shared with every connection that has the same."""
         if not self.lasting(do):
             return Plan((*plan.watches, Watch(when, limit, do, private=True)))

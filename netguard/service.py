@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from netguard import events
 from netguard.errors import OptionError
+from netguard.load.signals import Signals
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -36,7 +38,6 @@ class Service:
         clock: answers the reactor, once it is needed.
 
     Attributes:
-        signals: the readings of the machine's load.
         names: the resolver of peers' names, or None.
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
@@ -46,7 +47,6 @@ class Service:
 
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
         self._clock = clock
-        self.signals: Any = None
         self.names: Any = None
         self.patience = 1.0
         self.style = CLOSE
@@ -63,6 +63,11 @@ class Service:
     def reactor(self) -> IReactorTime:
         """The clock that everything of this service goes by."""
         return self._clock()
+
+    @cached_property
+    def signals(self) -> Signals:
+        """The readings of the service's and the machine's load; whoever wants others puts them here."""
+        return Signals(self.reactor.seconds, lambda: self.population)
 
     @property
     def population(self) -> int:
@@ -82,6 +87,11 @@ class Service:
     def each_tick(self, do: Callable[[float], object]) -> None:
         """Call ``do`` with the time at every sweep: while there are connections, or ``do`` has last returned True."""
         self._ticking.append(do)
+
+    def late(self, due: float, now: float) -> None:
+        """A sweep of one of the factories was due, and comes now: the difference is how much the reactor lags."""
+        if self._ticking:
+            self.signals.lag.tick(due, now)
 
     def tick(self, now: float, interval: float) -> None:
         """A sweep of one of the factories; the others' sweeps of the same moment change nothing."""

@@ -51,10 +51,24 @@ class Sweep:
         self._sampler = sampler
         self._interval = interval
         self._call: IDelayedCall | None = None
+        self._due = 0.0
+        self._closed = False
+
+    def opens(self) -> None:
+        """One more port listens."""
+        self.ports += 1
+        self._closed = False
+
+    def closes(self) -> None:
+        """A port listens no more; with the last one, nobody's wish keeps the timer going."""
+        self.ports = max(0, self.ports - 1)
+        self._closed = not self.ports
+        self.rest()
 
     def wake(self) -> None:
         """There is somebody to look at."""
         if self._call is None:
+            self._due = self._house.reactor.seconds() + self._interval
             self._call = self._house.reactor.callLater(self._interval, self._turn)
 
     def rest(self) -> None:
@@ -65,12 +79,14 @@ class Sweep:
 
     def _turn(self) -> None:
         self._call = None
+        self._house.service.late(self._due, self._house.reactor.seconds())
         self.now()
         if self._has_to_go_on():
             self.wake()
 
     def _has_to_go_on(self) -> bool:
-        return bool(self._live or self._sampler.holding or self._house.service.restless)
+        restless = self._house.service.restless and not self._closed
+        return bool(self._live or self._sampler.holding or restless)
 
     def now(self) -> None:
         """Let every connection think that is due or active."""

@@ -32,7 +32,7 @@ def test_moments_are_what_they_say() -> None:
     """Counted from the beginning, from the last activity, from what the peer last took; marks have none."""
     taking = SimpleNamespace(took=60.0)
     assert plan.age(connection(), 5) == 15
-    assert plan.moment(connection(), 5) == 5
+    assert plan.later(connection(), (5, 2)) == 7
     assert plan.silence(connection(), 5) == 55
     assert plan.silence(connection(listening=False), 5) == inf
     assert plan.silence(connection(listening=False, outgoing=taking), 5) == 55
@@ -41,13 +41,13 @@ def test_moments_are_what_they_say() -> None:
     assert {mark(connection(), 5) for mark in (plan.received, plan.sent, plan.written)} == {inf}
 
 
-def test_patience_shortens_what_lasts_and_no_moment() -> None:
+def test_patience_shortens_what_lasts() -> None:
     """A limit that is a tenth of itself is over after a tenth of the time."""
     taking = SimpleNamespace(took=60.0)
     assert plan.age(connection(patience=0.1), 50) == 15
     assert plan.silence(connection(patience=0.1), 50) == 55
     assert plan.stall(connection(outgoing=taking, patience=0.1), 50) == 65
-    assert plan.moment(connection(patience=0.1), 50) == 50
+    assert plan.later(connection(patience=0.1), (7, 50)) == 12
 
 
 @pytest.fixture
@@ -139,9 +139,9 @@ def test_the_memory_is_bounded(memory: Memory, owner: Owner, monkeypatch: pytest
     monkeypatch.setattr(plan, "_MOST", 10)
     root = memory.extend(EMPTY, plan.age, 1, owner.do)
     for limit in range(100):
-        grown = memory.extend(root, plan.moment, limit, owner.other)
+        grown = memory.extend(root, plan.later, (limit, 1), owner.other)
         assert memory.without(grown, grown.watches[1:]).watches == root.watches
-        other = memory.extend(EMPTY, plan.moment, -limit - 1, owner.other)
+        other = memory.extend(EMPTY, plan.later, (-limit - 1, 1), owner.other)
         assert memory.without(root, other.watches).watches == root.watches
     assert len(memory._known) <= 10
     assert len(root.less) <= 10

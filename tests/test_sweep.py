@@ -119,3 +119,40 @@ def test_one_failure_spoils_nobody_elses_sweep(swept: Swept) -> None:
     assert sound.looked == [0.0]
     assert isinstance(broken.reason, Expelled)
     assert swept.house.failures == ["the sweep"]
+
+
+def test_the_last_port_that_closes_leaves_no_timer(swept: Swept) -> None:
+    """Whatever somebody still wanted to be called for; the next port may want it again."""
+    swept.sweep.opens()
+    swept.sweep.opens()
+    swept.house.service.each_tick(lambda _: True)
+    swept.sweep.wake()
+    swept.house.reactor.advance(0.5)
+    swept.sweep.closes()
+    assert swept.timers == 1
+    swept.sweep.closes()
+    assert swept.timers == 0
+    swept.sweep.opens()
+    swept.sweep.wake()
+    swept.house.reactor.pump([0.5, 0.5])
+    assert swept.timers == 1
+
+
+def test_a_late_sweep_is_told_as_lag(swept: Swept) -> None:
+    """From its timer, however long that rested before; and only where somebody goes by it."""
+    swept.live[Meter()] = None
+    service, clock = swept.house.service, swept.house.reactor
+    swept.sweep.wake()
+    clock.advance(0.8)
+    assert service.signals.read("lag") == 0
+    service.each_tick(lambda _: False)
+    clock.advance(0.5)
+    assert service.signals.read("lag") == 0
+    clock.advance(0.7)
+    assert service.signals.read("lag") == pytest.approx(0.2)
+    swept.live.clear()
+    clock.advance(100)
+    clock.advance(1000)
+    swept.sweep.wake()
+    clock.advance(0.5)
+    assert service.signals.read("lag") == 0

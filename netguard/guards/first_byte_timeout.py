@@ -30,4 +30,4 @@ class FirstByteTimeout(Guard):
     def cut(self, connection: Connection) -> None:
         """The deadline has passed."""
         if not connection.received:
-            connection.cut(NoFirstByte(self.after, connection.age))
+            connection.cut(NoFirstByte(self.after * connection.patience, connection.age))

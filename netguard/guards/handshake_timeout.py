@@ -32,8 +32,8 @@ class HandshakeTimeout(Guard):
 
     def look(self, connection: Connection) -> None:
         """Cut what is overdue, or say when to look again."""
-        lasted = connection.handshaking
-        if lasted is not None and lasted >= self.after:
-            connection.cut(HandshakeTooSlow(self.after, lasted))
+        lasted, limit = connection.handshaking, self.after * connection.patience
+        if lasted is not None and lasted >= limit:
+            connection.cut(HandshakeTooSlow(limit, lasted))
         else:
-            connection.after(self.after - (lasted or 0.0), self.look)
+            connection.after((limit - (lasted or 0.0)) / connection.patience, self.look)

@@ -31,4 +31,4 @@ class IdleTimeout(Guard):
 
     def cut(self, connection: Connection) -> None:
         """The peer has been silent for too long."""
-        connection.cut(Idle(self.after, connection.silent))
+        connection.cut(Idle(self.after * connection.patience, connection.silent))

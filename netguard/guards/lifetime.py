@@ -12,6 +12,8 @@ from netguard.units import duration
 class Lifetime(Guard):
     """Cut a connection at a certain age, whatever it does.
 
+    This is the one limit that does not shrink while a service is overloaded: it ends nobody for being slow.
+
     Args:
         after: seconds.
     """
@@ -28,5 +30,9 @@ class Lifetime(Guard):
         connection.after(self.after, self.cut)
 
     def cut(self, connection: Connection) -> None:
-        """The deadline has passed."""
-        connection.cut(LifetimeOver(self.after, connection.age))
+        """The deadline has passed, or seems to, since the service is overloaded."""
+        left = self.after - connection.age
+        if connection.patience < 1 and left > 0:
+            connection.after(left, self.cut)
+        else:
+            connection.cut(LifetimeOver(self.after, connection.age))

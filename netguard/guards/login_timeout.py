@@ -32,4 +32,4 @@ class LoginTimeout(Guard):
     def cut(self, connection: Connection) -> None:
         """The deadline has passed."""
         if connection.settled_at is None:
-            connection.cut(LoginTooSlow(self.after, connection.age))
+            connection.cut(LoginTooSlow(self.after * connection.patience, connection.age))

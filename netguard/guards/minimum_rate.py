@@ -53,17 +53,17 @@ class MinimumRate(Guard):
     def look_in(self, connection: Connection) -> None:
         """Judge what the peer brings."""
         lasted, count = connection.exchange("in") or (0.0, 0)
-        left = self.grace + count / (self.received or 1) - lasted
+        left = self.grace * connection.patience + count / (self.received or 1) - lasted
         if left > 0:
-            connection.after(min(left, self.grace), self.look_in)
+            connection.after(min(left / connection.patience, self.grace), self.look_in)
         else:
             connection.cut(ReceivingTooSlow(self.received, count / lasted))
 
     def look_out(self, connection: Connection) -> None:
         """Judge what the peer takes."""
         lasted, count = connection.exchange("out") or (0.0, 0)
-        left = self.grace + count / (self.sent or 1) - lasted
+        left = self.grace * connection.patience + count / (self.sent or 1) - lasted
         if left > 0:
-            connection.after(min(left, self.grace), self.look_out)
+            connection.after(min(left / connection.patience, self.grace), self.look_out)
         else:
             connection.cut(SendingTooSlow(self.sent, count / lasted))

@@ -32,4 +32,4 @@ class WriteStall(Guard):
 
     def cut(self, connection: Connection) -> None:
         """Nothing was taken for too long."""
-        connection.cut(WriteStalled(self.after, connection.stalled))
+        connection.cut(WriteStalled(self.after * connection.patience, connection.stalled))
