@@ -48,7 +48,11 @@ class GuardedTransport:
 
     def writeSequence(self, data: Iterable[bytes]) -> None:
         """Count, and write; the pieces are joined, as every transport of Twisted does sooner or later."""
-        self.write(b"".join(data))
+        whole = b"".join(data)
+        if whole:
+            self.write(whole)
+        elif data:  # pieces without a byte: a transport may have a producer resumed for them
+            self._transport.writeSequence(data)
 
     def loseConnection(self, *args: Any, **kwargs: Any) -> None:
         """Close once everything written has been passed on."""

@@ -38,6 +38,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
+from netguard.native.port import take_over
 from netguard.policy import Policy
 
 # Twisted hands pyOpenSSL's own objects to pyOpenSSL.
@@ -133,9 +134,14 @@ class Builds(Factory):
 
 @define
 class House:
-    """What a test listens with and connects with; all of it is closed at its end."""
+    """What a test listens with and connects with; all of it is closed at its end.
+
+    Attributes:
+        native: whether ports accept for our own transport, where they can.
+    """
 
     reactor: Any
+    native: bool
     ports: list[Any] = field(factory=list)
     protocols: list[Any] = field(factory=list)
 
@@ -144,6 +150,8 @@ class House:
         if isinstance(endpoint, str):
             endpoint = serverFromString(self.reactor, endpoint)
         port = await endpoint.listen(factory)
+        if self.native:
+            take_over(port)
         self.ports.append(port)
         return port.getHost()
 
@@ -164,13 +172,13 @@ class House:
         await until(lambda: all(each.reason is not None for each in self.protocols))
 
 
-@pytest.fixture
-def house(reactor: Any) -> Iterator[House]:
+@pytest.fixture(params=[False, True], ids=["wrapper", "native"])
+def house(reactor: Any, request: pytest.FixtureRequest) -> Iterator[House]:
     """A place for what has to be closed."""
     from pytest_twisted import blockon
     from twisted.internet.defer import ensureDeferred
 
-    made = House(reactor)
+    made = House(reactor, request.param)
     yield made
     blockon(ensureDeferred(made.close()))
 

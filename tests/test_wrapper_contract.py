@@ -1,6 +1,7 @@
 """The wrapper's contract, item by item: each was seen to break something in a wrapper that does not keep it.
 
-The numbers are those of the contract's table. What needs real sockets is in `test_real_transports.py`.
+The numbers are those of the contract's table. What is asked of a living connection is asked of both meters: of the
+wrapper above a transport, and of our own transport. What needs real sockets is in `test_real_transports.py`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -42,10 +44,21 @@ from netguard.factory import GuardedFactory
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.lifetime import Lifetime
 from netguard.policy import Policy
-from netguard.testing import Application, Echo, HalfCloseable, connect
+from netguard.testing import Application, Echo, HalfCloseable
+from netguard.testing import connect as connect_by
+from netguard.testing.transparency import CARRIERS
 
 PASSED_ON = (IHalfCloseableProtocol, IFileDescriptorReceiver, IHandshakeListener)
 SUBSETS = [some for size in range(4) for some in combinations(PASSED_ON, size)]
+
+
+Connect = Callable[..., Any]
+
+
+@pytest.fixture(params=CARRIERS, ids=["wrapper", "native"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Connects a peer, by a transport of either kind."""
+    return partial(connect_by, carrier=request.param)
 
 
 def guard(application: Any = Echo, *guards: Any) -> GuardedFactory:
@@ -154,7 +167,7 @@ def test_02_what_a_protocol_provides_later_is_provided_later() -> None:
     assert IHandshakeListener.providedBy(wrapper)
 
 
-def test_02_half_closes_reach_the_application() -> None:
+def test_02_half_closes_reach_the_application(connect: Connect) -> None:
     """Both directions, and the connection lives on."""
     peer = connect(Lifetime("1h"), HalfCloseable)
     peer.finish()
@@ -167,7 +180,7 @@ def test_02_half_closes_reach_the_application() -> None:
 # 3
 
 
-def test_03_the_application_sees_what_the_transport_provides_now() -> None:
+def test_03_the_application_sees_what_the_transport_provides_now(connect: Connect) -> None:
     """ISSLTransport appears with startTLS."""
     peer = connect(Lifetime("1h"))
     transport = peer.application.transport
@@ -190,7 +203,7 @@ def test_03_a_transport_that_provides_little_is_not_made_to_provide_more() -> No
     assert not ITCPTransport.providedBy(transport)
 
 
-def test_03_the_transport_passes_zopes_own_verification() -> None:
+def test_03_the_transport_passes_zopes_own_verification(connect: Connect) -> None:
     """Every method that an interface names is there."""
     transport = connect(Lifetime("1h")).application.transport
     for each in (ITransport, IConsumer, IPushProducer):
@@ -200,7 +213,7 @@ def test_03_the_transport_passes_zopes_own_verification() -> None:
 # 4
 
 
-def test_04_interfaces_that_an_application_adds_to_its_transport_replace_none() -> None:
+def test_04_interfaces_that_an_application_adds_to_its_transport_replace_none(connect: Connect) -> None:
     """They are the real transport's from then on, beside those that it had."""
 
     class IMark(Interface):
@@ -218,7 +231,7 @@ def test_04_interfaces_that_an_application_adds_to_its_transport_replace_none() 
 # 5
 
 
-def test_05_connected_and_disconnecting_are_the_transports() -> None:
+def test_05_connected_and_disconnecting_are_the_transports(connect: Connect) -> None:
     """They change when the transport changes by itself."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
@@ -301,22 +314,22 @@ def test_07_a_client_factory_hears_of_its_connector() -> None:
 # 8
 
 
-def test_08_connection_lost_reaches_the_application_once() -> None:
+def test_08_connection_lost_reaches_the_application_once(connect: Connect) -> None:
     """Also when it is called on us directly, and twice."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
-    wrapper = peer.transport.protocol
+    wrapper = peer.connection.meter
     for _ in range(2):
         wrapper.connectionLost(Failure(ConnectionDone()))
     assert [each for each in peer.application.calls if each[0] == "lost"] == [("lost", ConnectionDone)]
     assert peer.clock.getDelayedCalls() == []
 
 
-def test_08_late_calls_are_harmless() -> None:
+def test_08_late_calls_are_harmless(connect: Connect) -> None:
     """Whatever a transport or an application still calls after the end."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
-    wrapper, transport = peer.transport.protocol, peer.application.transport
+    wrapper, transport = peer.connection.meter, peer.application.transport
     peer.vanish()
     before = [*peer.application.calls]
     wrapper.dataReceived(b"late")
@@ -337,12 +350,12 @@ def test_08_late_calls_are_harmless() -> None:
 # 9
 
 
-def test_09_nothing_is_delivered_after_a_cut() -> None:
+def test_09_nothing_is_delivered_after_a_cut(connect: Connect) -> None:
     """Not even by a transport that goes on delivering."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
     assert peer.connection is not None
-    wrapper = peer.transport.protocol
+    wrapper = peer.connection.meter
     peer.connection.cut(Expelled())
     wrapper.dataReceived(b"late")
     assert peer.application.received == b""
@@ -394,7 +407,7 @@ class Producer:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_10_a_producer_reaches_the_transport_as_it_is(streaming: bool) -> None:
+def test_10_a_producer_reaches_the_transport_as_it_is(connect: Connect, streaming: bool) -> None:
     """The same object, the same flag; a second one raises; it can be taken away."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
@@ -413,7 +426,7 @@ def test_10_a_producer_reaches_the_transport_as_it_is(streaming: bool) -> None:
 # 11
 
 
-def test_11_the_applications_pause_and_a_guards_are_counted_apart() -> None:
+def test_11_the_applications_pause_and_a_guards_are_counted_apart(connect: Connect) -> None:
     """Reading goes on when nobody holds it any more, and not before."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
@@ -433,7 +446,7 @@ def test_11_the_applications_pause_and_a_guards_are_counted_apart() -> None:
 # 12
 
 
-def test_12_write_and_write_sequence_are_both_counted() -> None:
+def test_12_write_and_write_sequence_are_both_counted(connect: Connect) -> None:
     """In the bytes that the application wrote; a sequence may be any iterable."""
     peer = connect(Lifetime("1h"))
     assert peer.connection is not None
@@ -447,7 +460,7 @@ def test_12_write_and_write_sequence_are_both_counted() -> None:
 # 13
 
 
-def test_13_a_cut_aborts_although_bytes_wait() -> None:
+def test_13_a_cut_aborts_although_bytes_wait(connect: Connect) -> None:
     """A peer that takes nothing cannot delay it."""
     peer = connect(Lifetime("10s"))
     peer.takes(0)
@@ -482,7 +495,7 @@ def test_13_a_transport_that_cannot_abort_is_closed() -> None:
 # 14
 
 
-def test_14_a_handshake_that_ends_reaches_the_application_and_stops_its_timer() -> None:
+def test_14_a_handshake_that_ends_reaches_the_application_and_stops_its_timer(connect: Connect) -> None:
     """With startTLS, TLS is below us and calls us."""
     heard: list[str] = []
 
@@ -501,7 +514,7 @@ def test_14_a_handshake_that_ends_reaches_the_application_and_stops_its_timer() 
     assert peer.connection.handshaking == 0
     peer.advance(1)
     assert peer.connection.handshaking == 1
-    peer.transport.protocol.handshakeCompleted()
+    peer.connection.meter.handshakeCompleted()
     assert heard == ["done"]
     assert peer.connection.handshaking is None
 
@@ -509,7 +522,7 @@ def test_14_a_handshake_that_ends_reaches_the_application_and_stops_its_timer() 
 # 15
 
 
-def test_15_addresses_are_the_transports() -> None:
+def test_15_addresses_are_the_transports(connect: Connect) -> None:
     """Unless a trusted proxy has said whose they are, of which guards/test_proxy_protocol.py knows."""
     peer = connect(Lifetime("1h"))
     transport = peer.application.transport
@@ -529,7 +542,7 @@ def test_15_addresses_are_the_transports() -> None:
         "bufferSize",
     ],
 )
-def test_15_what_applications_use_without_asking_is_the_transports(name: str) -> None:
+def test_15_what_applications_use_without_asking_is_the_transports(connect: Connect, name: str) -> None:
     """The very same object; and what the transport does not have is missing."""
     peer = connect(Lifetime("1h"))
     transport = peer.application.transport
@@ -558,7 +571,7 @@ def test_15_what_applications_use_without_asking_is_the_transports(name: str) ->
     ],
     ids=str,
 )
-def test_16_every_kind_of_address_works(address: IAddress | None, host: str | None) -> None:
+def test_16_every_kind_of_address_works(connect: Connect, address: IAddress | None, host: str | None) -> None:
     """With limits per peer, events and all."""
     peer = connect(Policy(ConnectionLimit(total=9, per_peer=1), Lifetime("5s")), address=address)
     assert peer.connection is not None
@@ -590,7 +603,7 @@ def test_17_the_transport_is_there_before_connection_made_and_the_factory_stays(
 # 18
 
 
-def test_18_a_protocol_may_put_another_in_its_place() -> None:
+def test_18_a_protocol_may_put_another_in_its_place(connect: Connect) -> None:
     """In the middle of the connection, by `transport.protocol = other`."""
     peer = connect(Lifetime("1h"), Application)
     assert peer.transport is not None
@@ -601,13 +614,13 @@ def test_18_a_protocol_may_put_another_in_its_place() -> None:
     other.makeConnection(transport)
     peer.feed(b"x")
     assert [bytes(first.received), bytes(other.received)] == [b"", b"x"]
-    assert IHalfCloseableProtocol.providedBy(peer.transport.protocol)
+    assert IHalfCloseableProtocol.providedBy(peer.connection.meter)
     peer.vanish()
     assert first.reason is None
     assert other.reason is not None
 
 
-def test_18_a_protocol_may_change_its_class() -> None:
+def test_18_a_protocol_may_change_its_class(connect: Connect) -> None:
     """No bound method is kept."""
     peer = connect(Lifetime("1h"), Application)
     peer.application.__class__ = Echo
@@ -631,11 +644,11 @@ def test_19_the_log_prefix_is_the_applications() -> None:
 # 20
 
 
-def test_20_protocol_and_transport_are_two_objects() -> None:
+def test_20_protocol_and_transport_are_two_objects(connect: Connect) -> None:
     """No name has two meanings: what the transport calls is not what the application calls."""
     peer = connect(Lifetime("1h"))
     assert peer.transport is not None
-    wrapper, transport = peer.transport.protocol, peer.application.transport
+    wrapper, transport = peer.connection.meter, peer.application.transport
     assert wrapper is not transport
     assert not hasattr(wrapper, "write")
     assert not hasattr(wrapper, "loseConnection")
@@ -646,7 +659,7 @@ def test_20_protocol_and_transport_are_two_objects() -> None:
 # 21
 
 
-def test_21_half_made_objects_do_not_loop() -> None:
+def test_21_half_made_objects_do_not_loop(connect: Connect) -> None:
     """Copy and pickle probe them."""
     peer = connect(Lifetime("1h"))
     transport: Any = peer.application.transport
@@ -677,7 +690,7 @@ def test_22_nested_guards_are_one_wrapper() -> None:
     assert factory.buildProtocol(None) is None
 
 
-def test_22_guards_inside_and_outside_of_other_wrappers_work() -> None:
+def test_22_guards_inside_and_outside_of_other_wrappers_work(connect: Connect) -> None:
     """Twisted's own wrapper between two guarded factories."""
 
     class Between(WrappingFactory):
@@ -698,7 +711,7 @@ def test_22_guards_inside_and_outside_of_other_wrappers_work() -> None:
     assert connect(peer.factory).application is not None
 
 
-def test_22_an_abort_by_the_application_is_no_cut() -> None:
+def test_22_an_abort_by_the_application_is_no_cut(connect: Connect) -> None:
     """The application hears what it would have heard."""
     peer = connect(Lifetime("1h"), Application)
     peer.application.transport.abortConnection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from netguard.backlog import HIGH_WATER
 from netguard.errors import Expelled
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.lifetime import Lifetime
-from netguard.testing import Application, Dialogue, connect
+from netguard.testing import Application, Dialogue
+from netguard.testing import connect as connect_by
+from netguard.testing.transparency import CARRIERS
 
 
 class Producer:
@@ -58,12 +61,22 @@ class PullProducer(Producer):
     streaming = False
 
 
-def held(application: Any = Application) -> Any:
-    """A connection whose way out a guard holds."""
-    peer = connect(Lifetime("1h"), application)
-    assert peer.connection is not None
-    peer.connection.pause("a guard", "out")
-    return peer
+@pytest.fixture(params=CARRIERS, ids=["wrapper", "native"])
+def connect(request: pytest.FixtureRequest) -> Any:
+    """Connects a peer, by a transport of either kind."""
+    return partial(connect_by, carrier=request.param)
+
+
+@pytest.fixture
+def held(connect: Any) -> Any:
+    """Makes a connection whose way out a guard holds."""
+
+    def make(application: Any = Application) -> Any:
+        peer = connect(Lifetime("1h"), application)
+        peer.connection.pause("a guard", "out")
+        return peer
+
+    return make
 
 
 def release(peer: Dialogue) -> None:
@@ -73,7 +86,7 @@ def release(peer: Dialogue) -> None:
     peer.advance()
 
 
-def test_what_is_held_back_waits_in_order() -> None:
+def test_what_is_held_back_waits_in_order(held: Any) -> None:
     """It is queued, it is written, and it is not sent."""
     peer = held()
     assert peer.connection is not None
@@ -87,7 +100,7 @@ def test_what_is_held_back_waits_in_order() -> None:
     assert (peer.taken, peer.connection.sent, peer.connection.written, peer.connection.queued) == (b"123", 3, 3, 0)
 
 
-def test_a_buffer_that_changes_later_is_kept_as_it_was() -> None:
+def test_a_buffer_that_changes_later_is_kept_as_it_was(held: Any) -> None:
     """What no transport would take is refused as transports do it."""
     peer = held()
     data = bytearray(b"abc")
@@ -100,7 +113,7 @@ def test_a_buffer_that_changes_later_is_kept_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("name", ["loseConnection", "stopProducing", "stopConsuming"])
-def test_closing_waits_for_what_is_held_back(name: str) -> None:
+def test_closing_waits_for_what_is_held_back(held: Any, name: str) -> None:
     """Nothing is read meanwhile, and the application sees that it is closing."""
     peer = held()
     transport = peer.application.transport
@@ -116,7 +129,7 @@ def test_closing_waits_for_what_is_held_back(name: str) -> None:
     assert peer.application.received == b""
 
 
-def test_closing_does_not_wait_when_nothing_is_held_back() -> None:
+def test_closing_does_not_wait_when_nothing_is_held_back(held: Any) -> None:
     """Although the way is held."""
     peer = held()
     peer.application.transport.loseConnection()
@@ -124,7 +137,7 @@ def test_closing_does_not_wait_when_nothing_is_held_back() -> None:
     assert peer.lost
 
 
-def test_a_half_close_waits_and_reading_goes_on() -> None:
+def test_a_half_close_waits_and_reading_goes_on(held: Any) -> None:
     """Our direction only."""
     peer = held()
     assert peer.transport is not None
@@ -138,7 +151,7 @@ def test_a_half_close_waits_and_reading_goes_on() -> None:
     assert peer.taken == b"last"
 
 
-def test_start_tls_does_not_let_clear_text_be_overtaken() -> None:
+def test_start_tls_does_not_let_clear_text_be_overtaken(held: Any) -> None:
     """What is held back goes out before the switch."""
     peer = held()
     assert peer.transport is not None
@@ -151,7 +164,7 @@ def test_start_tls_does_not_let_clear_text_be_overtaken() -> None:
     assert peer.taken == b"go aheadsecret"
 
 
-def test_what_is_written_while_something_passes_comes_after_it() -> None:
+def test_what_is_written_while_something_passes_comes_after_it(held: Any) -> None:
     """A producer that is paused by the transport, and writes in answer."""
     peer = held()
     transport = peer.application.transport
@@ -172,7 +185,7 @@ def test_what_is_written_while_something_passes_comes_after_it() -> None:
     assert peer.taken == b"x" * 70_000 + b"endpaused"
 
 
-def test_a_guard_may_hold_again_in_the_middle() -> None:
+def test_a_guard_may_hold_again_in_the_middle(held: Any) -> None:
     """At its own mark; what is left stays in order."""
     peer = held()
     assert peer.connection is not None
@@ -188,7 +201,7 @@ def test_a_guard_may_hold_again_in_the_middle() -> None:
     assert peer.taken == b"abcdefgh"
 
 
-def test_a_mark_that_is_set_anew_where_we_are_waits_for_the_next_byte() -> None:
+def test_a_mark_that_is_set_anew_where_we_are_waits_for_the_next_byte(connect: Any) -> None:
     """A guard that does so is called for every byte, and does not hang the reactor."""
     peer = connect(Lifetime("1h"), Application)
     assert peer.connection is not None
@@ -205,7 +218,7 @@ def test_a_mark_that_is_set_anew_where_we_are_waits_for_the_next_byte() -> None:
     assert called == [0, 1, 2]
 
 
-def test_a_cut_drops_what_is_held_back() -> None:
+def test_a_cut_drops_what_is_held_back(held: Any) -> None:
     """And what is written afterwards."""
     peer = held()
     assert peer.connection is not None
@@ -217,7 +230,7 @@ def test_a_cut_drops_what_is_held_back() -> None:
     assert peer.taken == b""
 
 
-def test_a_guard_may_cut_in_the_middle_of_a_write() -> None:
+def test_a_guard_may_cut_in_the_middle_of_a_write(connect: Any) -> None:
     """What came before its mark is written; the application gets the reason."""
     peer = connect(Lifetime("1h"), Application)
     assert peer.connection is not None
@@ -229,7 +242,7 @@ def test_a_guard_may_cut_in_the_middle_of_a_write() -> None:
     assert peer.connection.sent == 2
 
 
-def test_a_mark_on_what_is_written_counts_what_is_held_back() -> None:
+def test_a_mark_on_what_is_written_counts_what_is_held_back(held: Any) -> None:
     """More than so many bytes: it is called at once, and the bytes are queued already."""
     peer = held()
     assert peer.connection is not None
@@ -241,7 +254,7 @@ def test_a_mark_on_what_is_written_counts_what_is_held_back() -> None:
     assert seen == [(4, 4)]
 
 
-def test_a_push_producer_stops_while_much_is_held_back() -> None:
+def test_a_push_producer_stops_while_much_is_held_back(held: Any) -> None:
     """It is told so at each write beyond the mark, and goes on when all has passed."""
     peer = held()
     assert peer.connection is not None
@@ -255,7 +268,7 @@ def test_a_push_producer_stops_while_much_is_held_back() -> None:
     assert peer.taken == b"x" * 200_000
 
 
-def test_a_producer_that_has_to_be_asked_does_not_fill_the_memory() -> None:
+def test_a_producer_that_has_to_be_asked_does_not_fill_the_memory(connect: Any) -> None:
     """However slowly what it writes may pass; and it gets everything through."""
     peer = connect(Bandwidth(sent=10_000), Application)
     assert peer.connection is not None
@@ -270,7 +283,7 @@ def test_a_producer_that_has_to_be_asked_does_not_fill_the_memory() -> None:
     assert peer.taken == b"x" * 80_000
 
 
-def test_a_file_is_sent_slowly_and_whole() -> None:
+def test_a_file_is_sent_slowly_and_whole(connect: Any) -> None:
     """By Twisted's own FileSender, and the connection closed behind it."""
     import io
 
@@ -284,7 +297,7 @@ def test_a_file_is_sent_slowly_and_whole() -> None:
 
 
 @pytest.mark.parametrize("kind", [Producer, PullProducer])
-def test_a_producer_that_is_held_is_told_of_the_end(kind: Any) -> None:
+def test_a_producer_that_is_held_is_told_of_the_end(held: Any, kind: Any) -> None:
     """As the transport would tell it."""
     peer = held()
     transport = peer.application.transport
@@ -297,7 +310,7 @@ def test_a_producer_that_is_held_is_told_of_the_end(kind: Any) -> None:
     assert producer.stopped
 
 
-def test_a_producer_that_is_set_aside_is_still_registered() -> None:
+def test_a_producer_that_is_set_aside_is_still_registered(held: Any) -> None:
     """A second one raises, closing waits for it, and it can be taken away."""
     peer = held()
     transport = peer.application.transport
@@ -313,7 +326,7 @@ def test_a_producer_that_is_set_aside_is_still_registered() -> None:
     assert peer.lost
 
 
-def test_a_producer_that_is_set_aside_may_be_taken_away() -> None:
+def test_a_producer_that_is_set_aside_may_be_taken_away(held: Any) -> None:
     """What it wrote is sent, and closing waits for that alone."""
     peer = held()
     transport = peer.application.transport
@@ -326,7 +339,7 @@ def test_a_producer_that_is_set_aside_may_be_taken_away() -> None:
     assert (peer.taken, peer.lost) == (b"part", True)
 
 
-def test_a_hold_without_a_byte_sets_a_producer_aside_and_gives_it_back() -> None:
+def test_a_hold_without_a_byte_sets_a_producer_aside_and_gives_it_back(connect: Any) -> None:
     """Closing waits for it then, too, and no longer when it is taken away."""
     for take_away in (False, True):
         peer = connect(Lifetime("1h"), Application)
@@ -356,12 +369,13 @@ def test_a_hold_without_a_byte_sets_a_producer_aside_and_gives_it_back() -> None
     rate=st.integers(100, 5000),
     room=st.sampled_from([None, 0, 500]),
     close=st.booleans(),
+    carrier=st.sampled_from(CARRIERS),
 )
 def test_a_slow_way_out_loses_and_reorders_nothing(
-    writes: list[bytes], rate: int, room: int | None, close: bool
+    writes: list[bytes], rate: int, room: int | None, close: bool, carrier: Any
 ) -> None:
     """Whatever is written, however slowly it may pass and is taken: the peer has it all, in order, in the end."""
-    peer = connect(Bandwidth(sent=rate), Application)
+    peer = connect_by(Bandwidth(sent=rate), Application, carrier=carrier)
     peer.takes(room)
     for each in writes:
         peer.application.transport.write(each)
@@ -375,7 +389,7 @@ def test_a_slow_way_out_loses_and_reorders_nothing(
     assert peer.lost is close
 
 
-def test_a_producer_that_the_transport_refuses_is_not_kept() -> None:
+def test_a_producer_that_the_transport_refuses_is_not_kept(connect: Any) -> None:
     """The first one stays."""
     peer = connect(Lifetime("1h"), Application)
     transport = peer.application.transport
@@ -384,7 +398,7 @@ def test_a_producer_that_the_transport_refuses_is_not_kept() -> None:
     with pytest.raises(RuntimeError):
         transport.registerProducer(Producer(transport, b"", 0), True)
     assert peer.transport is not None
-    wrapper: Any = peer.transport.protocol
+    wrapper: Any = peer.connection.meter
     assert wrapper.supply.producer is first
     transport.unregisterProducer()
     assert wrapper.supply is None

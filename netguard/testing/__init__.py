@@ -48,6 +48,7 @@ half-closes, vanishes. A test reads as a dialogue::
 from netguard.testing.applications import Application, Echo, HalfCloseable
 from netguard.testing.dialogue import Dialogue, connect
 from netguard.testing.memory import MemoryTransport
+from netguard.testing.native import NativeMemoryTransport
 from netguard.testing.transparency import SCRIPTS, check_transparent, differences
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Echo",
     "HalfCloseable",
     "MemoryTransport",
+    "NativeMemoryTransport",
     "check_transparent",
     "connect",
     "differences",

@@ -22,6 +22,7 @@ from netguard.guard import Guard
 from netguard.policy import Policy
 from netguard.testing.applications import Echo
 from netguard.testing.memory import MemoryTransport
+from netguard.testing.native import NativeMemoryTransport
 from netguard.wrapper import Wrapper
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40000)
@@ -44,7 +45,7 @@ class Dialogue:
     clock: Clock
     factory: GuardedFactory
     connection: Connection | None = None
-    transport: MemoryTransport | None = None
+    transport: MemoryTransport | NativeMemoryTransport | None = None
     application: Any = None
     events: list[Event] = field(factory=list)
     _number: object = None
@@ -64,7 +65,7 @@ class Dialogue:
         """Whether the connection is over."""
         return self.transport is None or bool(self.transport.disconnected)
 
-    def _there(self) -> MemoryTransport:
+    def _there(self) -> MemoryTransport | NativeMemoryTransport:
         if self.transport is None:
             message = f"the connection was refused: {self.events[-1] if self.events else 'without an event'}"
             raise AssertionError(message)
@@ -132,6 +133,7 @@ def connect(
     address: IAddress | None = PEER,
     clock: Clock | None = None,
     tick: float = TICK,
+    carrier: Any = MemoryTransport,
 ) -> Dialogue:
     """Connect a peer to a guarded application.
 
@@ -141,6 +143,7 @@ def connect(
         address: from where the peer connects; None for a transport without addresses.
         clock: the time; a new one unless given.
         tick: seconds between two sweeps.
+        carrier: the class of the transport: ``MemoryTransport``, or ``NativeMemoryTransport``, which counts by itself.
 
     Returns:
         The dialogue: what the peer does next is up to you. Look at its ``refused`` when that may have happened.
@@ -154,13 +157,12 @@ def connect(
     dialogue = Dialogue(cast("Clock", factory.reactor), factory)
     _observe(dialogue)
     factory.follower = _follow
-    wrapper: Any = factory.buildProtocol(address)
+    wrapper: Any = carrier.admit(factory, address)
     if wrapper is None:
         return dialogue
-    dialogue.connection = wrapper.connection
-    dialogue._number = wrapper.connection.number  # noqa: SLF001 - made here
+    dialogue.connection, dialogue._number = wrapper.connection, wrapper.connection.number  # noqa: SLF001 - made here
     _dialogues[wrapper] = weakref.ref(dialogue)
-    dialogue.transport = MemoryTransport(dialogue.clock, wrapper, address, HOST)
+    dialogue.transport = carrier(dialogue.clock, wrapper, address, HOST)
     wrapper.makeConnection(dialogue.transport)
     dialogue.clock.advance(0)
     return dialogue

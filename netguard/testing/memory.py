@@ -54,6 +54,19 @@ class MemoryTransport(FileDescriptor):
         self._turn: IDelayedCall | None = None
         self._base: Any = super()  # it has no annotations
 
+    @staticmethod
+    def admit(factory: Any, address: IAddress | None) -> Any:
+        """What a port asks a factory for.
+
+        Args:
+            factory: any factory.
+            address: the peer's.
+
+        Returns:
+            The protocol for a transport of this class; None for a connection that is refused.
+        """
+        return factory.buildProtocol(address)
+
     # what the peer does
 
     def deliver(self, data: bytes) -> None:

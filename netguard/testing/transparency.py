@@ -28,6 +28,7 @@ step                      what happens
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 from attrs import define
@@ -41,6 +42,7 @@ from netguard.policy import Policy
 from netguard.testing.applications import Application, HalfCloseable
 from netguard.testing.dialogue import HOST, PEER
 from netguard.testing.memory import MemoryTransport
+from netguard.testing.native import NativeMemoryTransport
 
 Step = tuple[Any, ...]
 Script = Sequence[Step]
@@ -69,6 +71,10 @@ SCRIPTS: tuple[Script, ...] = (
     (("feed", b""), ("write", b""), ("finish",), ("finish",), ("vanish",)),
 )
 """Enough for a guard's first test. With hypothesis, more can be made up from the same steps."""
+
+
+CARRIERS = (MemoryTransport, NativeMemoryTransport)
+"""The two kinds of transport that a guard may meet: Twisted's, with a wrapper above it, and our own."""
 
 
 class _ToldError(Exception):
@@ -108,24 +114,26 @@ class _Player:
     Args:
         application: the application's protocol.
         wrap: puts the guards around a factory.
+        carrier: the class of the transport.
     """
 
-    def __init__(self, application: Application, wrap: Callable[[Any, Clock], Any]) -> None:
+    def __init__(self, application: Application, wrap: Callable[[Any, Clock], Any], carrier: Any) -> None:
+        self.carrier = carrier
         self.clock = Clock()
         self.application = application
         factory: Any = Factory()
         factory.protocol = lambda: application
         self.factory = wrap(factory, self.clock)
         self.raised: list[type[BaseException]] = []
-        self.transport: MemoryTransport | None = None
+        self.transport: Any = None
 
     def play(self, script: Script) -> dict[str, Any]:
         """Play, and say what could be seen."""
         first = next((at for at, step in enumerate(script) if step[0] != "on"), len(script))
         for step in script[:first]:
             self.step(*step)
-        built = self.factory.buildProtocol(PEER)
-        self.transport = transport = MemoryTransport(self.clock, built, PEER, HOST)
+        built = self.carrier.admit(self.factory, PEER)
+        self.transport = transport = self.carrier(self.clock, built, PEER, HOST)
         self.attempt(built.makeConnection, transport)
         self.attempt(self.clock.advance, 0)
         for step in script[first:]:
@@ -166,7 +174,7 @@ class _Player:
     def feed(self, data: bytes, size: int = 0) -> None:
         """The peer sends."""
         for at in range(0, len(data), size or len(data) or 1):
-            self.transport.deliver(data[at : at + size] if size else data)  # type: ignore[union-attr]
+            self.transport.deliver(data[at : at + size] if size else data)
             self.clock.advance(0)
 
     def react(self, name: str, *about: Any) -> None:
@@ -219,12 +227,13 @@ def _comparable(seen: Any) -> Any:
     return seen
 
 
-def differences(guards: Guard | Policy, script: Script) -> list[str]:
+def differences(guards: Guard | Policy, script: Script, carrier: Any = MemoryTransport) -> list[str]:
     """What can be told from the bare application when a script is played behind guards.
 
     Args:
         guards: a guard or a policy, with limits that the script does not reach.
         script: the steps.
+        carrier: the class of the guarded connection's transport; see :func:`netguard.testing.connect`.
 
     Returns:
         One line for each difference; none for a guard that is transparent.
@@ -232,27 +241,30 @@ def differences(guards: Guard | Policy, script: Script) -> list[str]:
     policy = guards if isinstance(guards, Policy) else Policy(guards)
     found = []
     for kind in (Application, HalfCloseable):
-        bare = _Player(kind(), lambda factory, _: factory).play(script)
-        guarded = _Player(kind(), policy.wrap).play(script)
+        bare = _Player(kind(), lambda factory, _: factory, MemoryTransport).play(script)
+        guarded = _Player(kind(), policy.wrap, carrier).play(script)
         for what, seen in bare.items():
             if _comparable(seen) != _comparable(guarded[what]):
                 found.append(f"{kind.__name__}, {what}: bare {str(seen)[:400]}, guarded {str(guarded[what])[:400]}")
     return found
 
 
-def check_transparent(guards: Guard | Policy, scripts: Iterable[Script] = SCRIPTS) -> None:
+def check_transparent(
+    guards: Guard | Policy, scripts: Iterable[Script] = SCRIPTS, carriers: Iterable[Any] = CARRIERS
+) -> None:
     """Check that guards with generous limits change nothing that the application or the peer could see.
 
     Args:
         guards: a guard or a policy, with limits that the scripts do not reach.
         scripts: what to play; :data:`SCRIPTS` unless given.
+        carriers: on which transports; on both kinds unless given.
 
     Raises:
         AssertionError: something differs; the text says what, and in which script.
     """
-    for script in scripts:
-        found = differences(guards, script)
+    for script, carrier in product(scripts, carriers):
+        found = differences(guards, script, carrier)
         if found:
             lines = "\n".join(found)
-            message = f"not transparent in {str(script)[:1000]}:\n{lines}"
+            message = f"not transparent in {str(script)[:1000]} on {carrier.__name__}:\n{lines}"
             raise AssertionError(message)

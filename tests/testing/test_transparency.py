@@ -13,7 +13,7 @@ from netguard.guard import Guard, frozen
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.policy import Policy, flags
-from netguard.testing import SCRIPTS, check_transparent, differences
+from netguard.testing import SCRIPTS, NativeMemoryTransport, check_transparent, differences
 from netguard.testing.transparency import MANY, Script
 
 GENEROUS = {
@@ -55,6 +55,14 @@ scripts = st.lists(st.one_of(acts, events, reactions), max_size=12)
 def test_every_guard_of_the_catalogue_is_transparent(script: Script) -> None:
     """Whatever is sent, written, paused, half-closed, closed or raised: with generous limits nobody can tell."""
     assert differences(EVERYTHING, script) == []
+
+
+# Not a parameter of the test above: pytest-twisted wraps hypothesis' inner test once more for each.
+@settings(max_examples=300, deadline=None)
+@given(script=scripts)
+def test_so_it_is_on_our_own_transport(script: Script) -> None:
+    """Neither the guards can be told, nor the transport from Twisted's."""
+    assert differences(EVERYTHING, script, NativeMemoryTransport) == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=str)

@@ -1,0 +1,129 @@
+"""A TCP port that accepts for native transports, a few connections at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.python import log
+
+from netguard.factory import GuardedFactory
+from netguard.native.meter import NativeMeter
+from netguard.native.server import Server
+from netguard.service import RESET
+
+BATCH = 4
+"""So many connections are accepted in one turn of the reactor: in between, those who are in have their turn."""
+
+_Port: Any = tcp.Port  # half of it is not annotated
+_AT_ONCE, _AS_USUAL = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
+_SCOPE = 3
+_INHERITS = sys.platform == "linux"
+
+
+class Port(_Port):  # type: ignore[misc]
+    """A port that makes nothing for a connection before the guards have let it in.
+
+    Attributes:
+        resets: whether a refused connection is reset. The listening socket then says so for all that it accepts.
+    """
+
+    factory: GuardedFactory
+    resets = False
+    sessionno: int
+    _most = 1
+
+    def begin(self) -> None:
+        """Set up the listening socket; what is set there holds for the connections from the beginning."""
+        self.resets = self.factory.service.style == RESET
+        # Both, since a socket that was handed to us may have been set up by a process before us.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE if self.resets else _AS_USUAL)
+        if _INHERITS:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def doRead(self) -> None:
+        """Accept a few connections: as many as came last time, and one more."""
+        accept, most = self.socket._accept, self._most  # noqa: SLF001 - a socket object is made for who is let in
+        for count in range(most):
+            try:
+                descriptor, client = accept()
+            except BlockingIOError:
+                self._most = max(1, count)
+                return
+            except OSError:  # descriptors are short, or the like: Twisted knows what to do, and does it to one
+                self.numberAccepts = 1
+                super().doRead()
+                return
+            try:
+                self._admit(descriptor, client)
+            except BaseException:  # noqa: BLE001 - as Twisted does
+                log.err()
+                return
+        self._most = min(BATCH, most + 1)
+
+    def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
+        if len(client) > _SCOPE and client[_SCOPE]:  # the zone of a link-local address belongs to it
+            host, _ = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+            client = (host, *client[1:])
+        meter = None
+        try:
+            meter = self.factory.admit(self._buildAddr(client), NativeMeter)
+        finally:
+            if meter is None:
+                self._refuse(descriptor)
+        if meter is None:
+            return
+        sock = self._let_in(socket.socket(self.addressFamily, self.socketType, 0, descriptor))
+        if not _INHERITS:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        number = self.sessionno
+        self.sessionno = number + 1
+        meter.makeConnection(Server(sock, meter, client, self, number, self.reactor))
+
+    def _let_in(self, sock: socket.socket) -> socket.socket:
+        if self.resets:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AS_USUAL)
+        return sock
+
+    def transport(self, sock: socket.socket, *about: Any) -> Any:
+        """What Twisted makes when it accepts by itself: its own transport, under guards that wrap protocols."""
+        return tcp.Server(self._let_in(sock), *about)
+
+    def _refuse(self, descriptor: int) -> None:
+        answer = self.factory.answer
+        if answer is None:
+            os.close(descriptor)
+            return
+        with socket.socket(self.addressFamily, self.socketType, 0, descriptor) as sock, suppress(OSError):
+            sock.setblocking(False)
+            sock.send(answer)
+
+
+def take_over(port: Any) -> bool:
+    """Let a port that has just begun to listen accept for native transports, if it can.
+
+    It can where Twisted's own TCP port listens for a guarded factory, on a reactor that watches file descriptors.
+    Ports of other kinds, and those for a factory around the guarded one (TLS, PROXY), stay as they are: the guards
+    then wrap protocols.
+
+    Args:
+        port: what ``listenTCP`` or an endpoint answered.
+
+    Returns:
+        Whether it does.
+    """
+    if type(port) is not tcp.Port:
+        return False
+    plain: Any = port
+    ours = isinstance(plain.factory, GuardedFactory) and plain.transport is tcp.Port.transport and plain.connected
+    if not (ours and IReactorFDSet.providedBy(plain.reactor)):
+        return False
+    plain.__class__ = Port
+    plain.begin()
+    return True

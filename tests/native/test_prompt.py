@@ -1,0 +1,215 @@
+"""What is promised of PromptServer: the answer leaves with the read that it answers, and all else is as Twisted's."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import socket
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from netguard.guards.lifetime import Lifetime
+from netguard.testing import Application, Echo, HalfCloseable, NativeMemoryTransport, connect
+from tests.native.conftest import until
+
+if TYPE_CHECKING:
+    from tests.native.conftest import Ground
+
+
+def dialogue(application: Any = Echo) -> Any:
+    """A connection on a clock."""
+    return connect(Lifetime("1h"), application, carrier=NativeMemoryTransport)
+
+
+def test_an_answer_is_sent_in_the_same_turn() -> None:
+    """Without asking to be told when there is room."""
+    peer = dialogue()
+    peer.transport.deliver(b"hello")
+    peer.transport.doRead()
+    assert peer.taken == b"hello"
+    assert not peer.transport.turns.writing
+
+
+def test_several_writes_of_one_answer_are_one() -> None:
+    """They leave together, in order."""
+    peer = dialogue(Application)
+    peer.application.reactions["data"] = lambda: [peer.application.transport.write(each) for each in (b"a", b"b", b"c")]
+    peer.feed(b"x")
+    assert [each for each in peer.transport.changes if each[0] == "taken"] == [("taken", b"abc")]
+
+
+def test_what_the_kernel_does_not_take_waits_its_turn() -> None:
+    """The rest goes Twisted's way, and what is written later comes after it."""
+    peer = dialogue()
+    peer.takes(3)
+    peer.feed(b"abcdef")
+    assert peer.taken == b"abc"
+    assert peer.connection.queued == 3
+    assert peer.transport.turns.writing
+    peer.feed(b"gh")
+    assert peer.connection.queued == 5
+    peer.takes(None)
+    assert peer.taken == b"abcdefgh"
+    assert peer.connection.queued == 0
+    assert not peer.transport.turns.writing
+
+
+def test_what_is_written_before_an_abort_or_an_exception_is_dropped() -> None:
+    """As Twisted drops it; and so is what is written after an abort."""
+
+    def abort() -> None:
+        peer.application.transport.write(b"never")
+        peer.application.transport.abortConnection()
+        peer.application.transport.write(b"never")
+
+    def fail() -> None:
+        peer.application.transport.write(b"never")
+        raise ZeroDivisionError
+
+    for how, why in ((abort, ConnectionAborted), (fail, ZeroDivisionError)):
+        peer = dialogue(Application)
+        peer.application.reactions["data"] = how
+        if why is ZeroDivisionError:
+            with pytest.raises(ZeroDivisionError):
+                peer.feed(b"x")
+        else:
+            peer.feed(b"x")
+        assert peer.lost
+        assert peer.taken == b""
+        assert type(peer.application.reason) is why
+
+
+def test_what_is_written_before_a_close_is_sent() -> None:
+    """And nothing more is read."""
+
+    def close() -> None:
+        peer.application.transport.write(b"bye")
+        peer.application.transport.loseConnection()
+
+    peer = dialogue(Application)
+    peer.application.reactions["data"] = close
+    peer.transport.deliver(b"x")
+    peer.feed(b"y")
+    assert peer.taken == b"bye"
+    assert peer.lost
+
+
+def test_a_pause_in_the_middle_holds_the_next_read() -> None:
+    """The answer leaves all the same."""
+
+    def pause() -> None:
+        peer.application.transport.write(b"busy")
+        peer.application.transport.pauseProducing()
+
+    peer = dialogue(Application)
+    peer.application.reactions["data"] = pause
+    peer.feed(b"1")
+    peer.feed(b"2")
+    assert (peer.taken, peer.application.received) == (b"busy", b"1")
+    peer.application.transport.resumeProducing()
+    peer.advance()
+    assert peer.application.received == b"12"
+
+
+def test_an_application_that_goes_on_after_the_peers_end_may_read_again() -> None:
+    """Nothing comes, but the reactor is told at the end that nobody reads any more."""
+    peer = dialogue(HalfCloseable)
+    peer.finish()
+    assert not peer.transport.reading
+    peer.application.transport.resumeProducing()
+    assert peer.transport.reading
+    peer.application.transport.loseConnection()
+    peer.advance()
+    assert peer.lost
+    assert not peer.transport.reading
+
+
+def test_it_ends_once() -> None:
+    """Whoever says so how often."""
+    peer = dialogue(Application)
+    for _ in range(3):
+        peer.transport.connectionLost(Failure(ConnectionLost()))
+    assert [each[0] for each in peer.application.calls] == ["made", "lost"]
+
+
+def test_names_are_twisteds() -> None:
+    """The application's prefix, the session, the host."""
+    peer = dialogue()
+    assert peer.transport.logPrefix() == "Echo,0,192.0.2.1"
+    assert peer.transport.logPrefix() is peer.transport.logPrefix()
+    assert repr(peer.transport) == "<guarded Echo #0 on None>"
+
+
+async def test_megabytes_pass_in_both_directions(ground: Ground) -> None:
+    """Whatever part of them the kernel takes at once."""
+    client, _ = await ground.connect(ground.listen(Echo))
+    whole = bytes(range(256)) * 8192
+    sent, back = 0, bytearray()
+
+    def pump() -> bool:
+        nonlocal sent
+        with contextlib.suppress(BlockingIOError):
+            sent += client.send(whole[sent : sent + 100_000])
+        with contextlib.suppress(BlockingIOError):
+            back.extend(client.recv(1 << 20))
+        return len(back) == len(whole)
+
+    await until(pump)
+    assert bytes(back) == whole
+
+
+@pytest.mark.parametrize(("linger", "why"), [(b"\1\0\0\0\0\0\0\0", ConnectionLost), (b"\0" * 8, ConnectionDone)])
+async def test_a_peer_that_goes_is_told_apart(ground: Ground, linger: bytes, why: type[Exception]) -> None:
+    """A reset is a loss, a close is not."""
+    client, application = await ground.connect(ground.listen())
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    client.close()
+    await until(lambda: application.reason)
+    assert type(application.reason) is why
+
+
+async def test_a_half_close_that_raises_is_logged_and_the_end(ground: Ground, logged: Any) -> None:
+    """As Twisted has it, in both directions."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    port = ground.listen(HalfCloseable)
+    client, application = await ground.connect(port)
+    application.reactions["read lost"] = fail
+    client.shutdown(socket.SHUT_WR)
+    await until(lambda: application.reason)
+    _, application = await ground.connect(port)
+    application.reactions["write lost"] = fail
+    application.transport.loseWriteConnection()
+    await until(lambda: application.reason)
+    assert len(logged.take_failures(ZeroDivisionError)) == 2
+    assert type(application.reason) is ZeroDivisionError
+
+
+async def test_a_half_close_reaches_the_peer_after_what_was_written(ground: Ground) -> None:
+    """And the peer's answer still comes."""
+    client, application = await ground.connect(ground.listen(HalfCloseable))
+    application.transport.write(b"last")
+    application.transport.loseWriteConnection()
+    assert await ground.read(client, 100) == b"last"
+    client.send(b"answer")
+    await until(lambda: application.received == b"answer")
+
+
+async def test_nothing_waits_for_the_garbage_collector(ground: Ground) -> None:
+    """When a connection is over, its transport goes with its last reference."""
+    client, application = await ground.connect(ground.listen())
+    held = [weakref.ref(application.transport), weakref.ref(application.transport.meter)]
+    client.close()
+    await until(lambda: application.reason)
+    gc.disable()
+    try:
+        application.transport = None
+        await until(lambda: [each() for each in held] == [None, None])
+    finally:
+        gc.enable()
