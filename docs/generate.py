@@ -114,6 +114,7 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | --- | --- |
 | `client.address`, `client.port` | the peer, by OpenTelemetry's names; `unix` for a UNIX socket |
 | `server.address`, `server.port` | for `listening`: the real address, of port 0, too; a UNIX socket has its path |
+| `transport` | for `listening`: `native` where connections are carried by netguard's own transport, else `stock` |
 | `session` | the connection's number, unique within the process; a service's own events about it have the same |
 | `reason` | why it ended: for `refused` and `cut`, what an [error](errors.md) says of itself |
 | `guard`, `option` | which guard decided, and which option would have to change |

@@ -14,6 +14,7 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import Refusal
+from netguard.guards.transport import Transport
 from netguard.guards.write_stall import WriteStall
 from netguard.mixins import TimeoutMixin
 from netguard.options import option
@@ -39,6 +40,7 @@ __all__ = [
     "Policy",
     "Refusal",
     "TimeoutMixin",
+    "Transport",
     "WriteStall",
     "connection_of",
     "frozen",

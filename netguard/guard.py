@@ -69,6 +69,9 @@ class House(Protocol):
     def refuse_by(self, style: str) -> None:
         """Answer refused connections so: ``close``, ``reset`` or ``text:`` and the text."""
 
+    def carry_by(self, kind: str) -> None:
+        """Carry connections by our ``native`` transport where that can be, or by Twisted's ``stock`` one."""
+
     def pause_accepting(self, who: str) -> bool:
         """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""
 

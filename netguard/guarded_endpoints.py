@@ -16,6 +16,7 @@ from zope.interface import implementer
 from netguard import events
 from netguard.errors import Unwanted
 from netguard.factory import GuardedFactory
+from netguard.native.port import take_over
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     """Tell ``listening``, with the real address: the number that was found for port 0, or a UNIX socket's path.
 
+    A port of a guarded factory carries its connections by our own transport from here on, if it can and is to.
+
     Args:
         port: what ``listen`` answered.
         factory: what it serves, so that a guarded factory knows its ports; others may be around that one.
@@ -36,16 +39,20 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     """
     while factory is not None and not isinstance(factory, GuardedFactory):
         factory = getattr(factory, "wrappedFactory", None)
+    about = _where(port.getHost())
     if factory is not None:
         factory.listens(port)
-    address: Any = port.getHost()
-    if isinstance(address, UNIXAddress):
-        events.emit("listening", {"server.address": os.fsdecode(address.name or b"")})
-    elif hasattr(address, "port"):
-        events.emit("listening", {"server.address": address.host, "server.port": address.port})
-    else:
-        events.emit("listening", {"server.address": str(address)})
+        about["transport"] = "native" if factory.service.native and take_over(port) else "stock"
+    events.emit("listening", about)
     return port
+
+
+def _where(address: Any) -> dict[str, object]:
+    if isinstance(address, UNIXAddress):
+        return {"server.address": os.fsdecode(address.name or b"")}
+    if hasattr(address, "port"):
+        return {"server.address": address.host, "server.port": address.port}
+    return {"server.address": str(address)}
 
 
 @define

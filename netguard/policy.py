@@ -21,6 +21,7 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import Refusal
+from netguard.guards.transport import Transport
 from netguard.guards.write_stall import WriteStall
 from netguard.options import Option, is_off, options_of
 
@@ -40,6 +41,7 @@ CATALOGUE: tuple[type[Guard], ...] = (
     ByteLimit,
     Bandwidth,
     Refusal,
+    Transport,
 )
 """Every guard, in the order in which a connection meets them: the cheapest refusals first."""
 

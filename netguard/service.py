@@ -41,6 +41,7 @@ class Service:
         names: the resolver of peers' names, or None.
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
+        native: whether ports are to carry connections by our own transport, where they can.
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
     """
@@ -50,6 +51,7 @@ class Service:
         self.names: Any = None
         self.patience = 1.0
         self.style = CLOSE
+        self.native = True
         self.ports: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
@@ -145,6 +147,10 @@ class Service:
     def refuse_by(self, style: str) -> None:
         """Answer refused connections so: ``close``, ``reset`` or ``text:`` and the text."""
         self.style = style
+
+    def carry_by(self, kind: str) -> None:
+        """Carry connections by our ``native`` transport where that can be, or by Twisted's ``stock`` one."""
+        self.native = kind == "native"
 
     @property
     def text(self) -> str | None:

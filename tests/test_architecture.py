@@ -108,7 +108,7 @@ ARROWS: dict[str, set[str]] = {
     "process": {"factory", "events", "errors", "units"},
     # ways in
     "endpoint_strings": _LOW,
-    "guarded_endpoints": {"policy", "factory", "wrapper", "events", "errors"},
+    "guarded_endpoints": {"policy", "factory", "native", "wrapper", "events", "errors"},
     "endpoints": {"endpoint_strings", "guarded_endpoints", "policy", "errors"},
     "explanation": {*_RUNNING, "guard", "load", "options", "policy", "wire"},
     "config_lines": set(),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from attrs import define
+from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
     TCP4ClientEndpoint,
@@ -20,6 +21,7 @@ from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndp
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -30,6 +32,8 @@ from netguard.guard import Guard
 from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpoint, Together, announce
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.idle_timeout import IdleTimeout
+from netguard.guards.transport import Transport
+from netguard.native.port import Port
 from netguard.policy import Policy
 
 if TYPE_CHECKING:
@@ -108,6 +112,8 @@ async def test_port_0_tells_the_real_port(logged: Logged) -> None:
         port: Any = await GuardedServerEndpoint(endpoint(reactor, 0, interface=host), ONE).listen(FACTORY)
         event = logged.named("listening")[-1]
         assert (event["server.address"], event["server.port"]) == (host, port.getHost().port)
+        assert event["transport"] == "native"
+        assert type(port) is Port
         await port.stopListening()
 
 
@@ -119,6 +125,7 @@ async def test_a_unix_socket_tells_its_path(logged: Logged, tmp_path: Path) -> N
     port: Any = await GuardedServerEndpoint(UNIXServerEndpoint(reactor, path), ONE).listen(FACTORY)
     (event,) = logged.named("listening")
     assert event["server.address"] == path
+    assert event["transport"] == "stock"
     assert "server.port" not in event
     await port.stopListening()
 
@@ -136,6 +143,25 @@ def test_a_port_with_an_address_of_another_kind_is_told_as_it_shows_itself(logge
     odd: Any = Odd()
     assert announce(odd) is odd
     assert logged.named("listening")[0]["server.address"] == "somewhere"
+    assert "transport" not in logged.named("listening")[0]
+
+
+async def test_twisteds_own_transport_may_be_asked_for(logged: Logged) -> None:
+    """The way back: `transport=stock`. Where another factory is around the guarded one, it is the only way."""
+    from twisted.internet import reactor
+
+    stock = Policy(ConnectionLimit(total=1), Transport("stock"))
+    port: Any = await GuardedServerEndpoint(TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"), stock).listen(
+        FACTORY
+    )
+    assert type(port) is tcp.Port
+    await port.stopListening()
+    around = WrappingFactory(ONE.wrap(FACTORY))
+    port = await inside.listen(around)
+    assert announce(port, around) is port
+    assert type(port) is tcp.Port
+    await port.stopListening()
+    assert [each["transport"] for each in logged.named("listening")] == ["stock", "stock"]
 
 
 def test_a_port_that_cannot_be_had_fails_as_it_would_without_guards() -> None:

@@ -30,6 +30,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "frequency": ("8/min", '"8/min"', Frequency(8, 60.0)),
     "prefix": ("24,56", "[24, 56]", Prefix(24, 56)),
     "bytes": (r"\r\n", '"\\r\\n"', b"\r\n"),
+    "transport": ("stock", '"stock"', "stock"),
     "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
 # Of options whose unit is a choice of words of their own, by flag.

@@ -22,6 +22,7 @@ from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import style as refusal_style
+from netguard.guards.transport import kind as transport_kind
 from netguard.options import Option, option, options_of
 from netguard.policy import CATALOGUE, Policy, defaults, flags
 from netguard.units import Frequency, Prefix, Unit
@@ -208,6 +209,7 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.frequency: st.builds(Frequency, st.integers(1, 10**6), st.sampled_from([1, 60, 3600, 7.5])),
     units.prefix: st.builds(Prefix, st.integers(0, 32), st.integers(0, 128)),
     units.delimiter: st.binary(min_size=1, max_size=5),
+    transport_kind: st.sampled_from(["native", "stock"]),
     refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
 # Of units that only one option has, by its flag.
@@ -257,6 +259,7 @@ def test_every_option_reaches_its_guard(one: Option) -> None:
         units.prefix: "24,56",
         units.delimiter: r"\0",
         refusal_style: "reset",
+        transport_kind: "stock",
     }
 
     def text(one: Option) -> str:
