@@ -1,0 +1,1 @@
+"""Questions to other machines, each bounded in time and in bytes, whatever answers."""
