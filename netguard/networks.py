@@ -66,7 +66,7 @@ def network_of(text: str) -> Network:
     kind = IPv4Network if isinstance(address, IPv4Address) else IPv6Network
     network = kind((int(address), bits), strict=False)
     if network.network_address != address:
-        message = f"{text.strip()!r} has bits behind its first {bits}; write {_written(network)}"
+        message = f"{text.strip()!r} has bits behind its first {bits}; write {written(network)}"
         raise ValueError(message)
     return _unmapped(network)
 
@@ -94,7 +94,8 @@ def _unmapped(network: Network) -> Network:
     return IPv4Network((start & _ALL_IPV4, network.prefixlen - _MAPPED_BITS))
 
 
-def _written(network: Network) -> str:
+def written(network: Network) -> str:
+    """A network as an operator would write it: without a length when it is one address."""
     whole = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if whole else str(network)
 
@@ -164,7 +165,7 @@ class Networks:
 
     def __str__(self) -> str:
         """Write them as an operator would."""
-        return ",".join(map(_written, self.networks))
+        return ",".join(map(written, self.networks))
 
     def __bool__(self) -> bool:
         """Whether there is any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from attrs import field, frozen
@@ -23,6 +24,10 @@ class NoName:
     """The address has no name."""
 
 
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @frozen
 class Mismatch:
     """The address has names, and none of them has the address: whoever says so is not to be believed.
@@ -31,7 +36,7 @@ class Mismatch:
         names: those names, as far as they are host names at all.
     """
 
-    names: tuple[str, ...] = field(default=(), converter=tuple)
+    names: tuple[str, ...] = field(default=(), converter=_names)
 
 
 @frozen
