@@ -151,9 +151,8 @@ async def test_twisteds_own_transport_may_be_asked_for(logged: Logged) -> None:
     from twisted.internet import reactor
 
     stock = Policy(ConnectionLimit(total=1), Transport("stock"))
-    port: Any = await GuardedServerEndpoint(TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1"), stock).listen(
-        FACTORY
-    )
+    inside = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    port: Any = await GuardedServerEndpoint(inside, stock).listen(FACTORY)
     assert type(port) is tcp.Port
     await port.stopListening()
     around = WrappingFactory(ONE.wrap(FACTORY))
