@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
 from socket import AF_INET, AF_INET6, inet_pton
@@ -18,29 +19,29 @@ _IPV4_BITS, _IPV6_BITS = 32, 128
 _ALL_IPV4 = 2**_IPV4_BITS - 1
 _MAPPED_BITS = 96
 _MAPPED = 0xFFFF
+_MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 _NETWORK = re.compile(r"(\[)?([0-9A-Fa-f:.]+)(?(1)\])(?:/([0-9.]+))?")
 _LONGEST = 60
 
 EXPECTED = "an address or a network such as 192.0.2.7, 10.0.0.0/8, ::1 or 2001:db8::/32"
 
 
-def number_of(host: str) -> tuple[int, int] | None:
-    """An address as a number.
+def packed(host: str) -> bytes | None:
+    """An address as it stands in a packet's header.
 
     Args:
         host: an address in text form, as sockets give it; a zone (``%eth0``) does not count.
 
     Returns:
-        How many bits the address has, 32 or 128, and its number. IPv4-mapped IPv6 addresses are IPv4 addresses. None
-        for any other text.
+        4 or 16 bytes; IPv4-mapped IPv6 addresses are IPv4 addresses. None for any other text.
     """
     try:
         if ":" not in host:
-            return _IPV4_BITS, int.from_bytes(inet_pton(AF_INET, host), "big")
-        number = int.from_bytes(inet_pton(AF_INET6, host.partition("%")[0]), "big")
+            return inet_pton(AF_INET, host)
+        address = inet_pton(AF_INET6, host.partition("%")[0])
     except (OSError, ValueError):  # no address; not even a possible text
         return None
-    return (_IPV4_BITS, number & _ALL_IPV4) if number >> _IPV4_BITS == _MAPPED else (_IPV6_BITS, number)
+    return address[12:] if address.startswith(_MAPPED_PREFIX) else address
 
 
 def network_of(text: str) -> Network:
@@ -124,7 +125,53 @@ def _ordered(value: Any) -> tuple[Network, ...]:
     return tuple(sorted(set(_read(value)), key=_rank))
 
 
-Tables = tuple[tuple[int, int, frozenset[int]], ...]
+class FirstOf:
+    """Numbered networks; for an address, the lowest number of those that it is in. One look, however many there are.
+
+    Networks lie one in the other or apart. So the addresses fall into ranges for each of which the answer is known.
+
+    Args:
+        networks: the networks, each after its number.
+        nobody: the answer for an address that is in none, higher than every number.
+    """
+
+    __slots__ = ("_ipv4", "_ipv6")
+
+    def __init__(self, networks: Iterable[tuple[int, Network]], nobody: int) -> None:
+        numbered = [*networks]
+        self._ipv4 = _ranges([each for each in numbered if each[1].version == 4], 4, nobody)  # noqa: PLR2004
+        self._ipv6 = _ranges([each for each in numbered if each[1].version == 6], 16, nobody)  # noqa: PLR2004
+
+    def look(self, address: bytes) -> int:
+        """Find the lowest number.
+
+        Args:
+            address: as :func:`packed` gives it.
+        """
+        starts, answers = self._ipv4 if len(address) == 4 else self._ipv6  # noqa: PLR2004
+        return answers[bisect_right(starts, address) - 1]
+
+
+def _ranges(numbered: list[tuple[int, Network]], size: int, nobody: int) -> tuple[list[bytes], list[int]]:
+    """Where ranges of addresses start, and the answer for each."""
+    answers: dict[int, int] = {0: nobody}
+    around: list[tuple[int, int]] = [(2 ** (8 * size), nobody)]  # where it ends, and its answer; the narrowest last
+
+    def leave(start: int) -> None:
+        while around[-1][0] <= start:
+            end, _ = around.pop()
+            answers[end] = around[-1][1]
+
+    for number, network in sorted(numbered, key=lambda each: (int(each[1].network_address), each[1].prefixlen)):
+        start = int(network.network_address)
+        leave(start)
+        answers[start] = min(number, around[-1][1])
+        around.append((start + network.num_addresses, answers[start]))
+    while len(around) > 1:
+        end, _ = around.pop()
+        answers[end] = around[-1][1]
+    starts = sorted(each for each in answers if each < 2 ** (8 * size))
+    return [each.to_bytes(size, "big") for each in starts], [answers[each] for each in starts]
 
 
 @frozen
@@ -139,29 +186,21 @@ class Networks:
     """
 
     networks: tuple[Network, ...] = field(converter=_ordered, default=())
-    _tables: Tables = field(init=False, repr=False, eq=False)
+    _first: FirstOf = field(init=False, repr=False, eq=False)
 
-    @_tables.default
-    def _look_up(self) -> Tables:
-        """For each length of prefix that occurs: of which addresses, how far to shift, and what is then to be seen."""
-        found: dict[tuple[int, int], set[int]] = {}
-        for each in self.networks:
-            shift = each.max_prefixlen - each.prefixlen
-            found.setdefault((each.max_prefixlen, shift), set()).add(int(each.network_address) >> shift)
-        return tuple((bits, shift, frozenset(seen)) for (bits, shift), seen in found.items())
+    @_first.default
+    def _look_up(self) -> FirstOf:
+        return FirstOf([(0, each) for each in self.networks], 1)
 
     def contains(self, host: str | None) -> bool:
-        """Whether an address is in one of the networks; one look for each length of prefix.
+        """Whether an address is in one of the networks; one look, however many they are.
 
         Args:
-            host: an address in text form; see :func:`number_of`. Any other text is in none, and so is None, which peers
+            host: an address in text form; see :func:`packed`. Any other text is in none, and so is None, which peers
                 without an address have.
         """
-        number = None if host is None else number_of(host)
-        if number is None:
-            return False
-        size, value = number
-        return any(bits == size and value >> shift in seen for bits, shift, seen in self._tables)
+        address = None if host is None else packed(host)
+        return address is not None and not self._first.look(address)
 
     def __str__(self) -> str:
         """Write them as an operator would."""

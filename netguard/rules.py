@@ -10,7 +10,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from netguard.errors import OptionError
-from netguard.networks import number_of
+from netguard.networks import FirstOf, Network, packed
 from netguard.rule import Name, Rule, Word, rules_of
 from netguard.units import Unit
 from netguard.verdict import Failure, Mismatch, Timeout, Verdict, Verified
@@ -104,6 +104,8 @@ class Index:
 
     Attributes:
         asks: where the first rule stands that needs a name.
+        networks: where the first rule stands that concerns an address.
+        without_address: where the first rule stands that concerns peers without an IP address.
         decisions: what to answer, by place.
     """
 
@@ -113,7 +115,7 @@ class Index:
         self.words: dict[Word, int] = {}
         self.names: dict[str, int] = {}
         self.suffixes: dict[str, int] = {}
-        networks: dict[tuple[int, int], dict[int, int]] = {}
+        networks: list[tuple[int, Network]] = []
         for at, rule in enumerate(rules):
             what = rule.what
             if isinstance(what, Word):
@@ -121,25 +123,11 @@ class Index:
             elif isinstance(what, Name):
                 (self.suffixes if what.below else self.names).setdefault(what.name, at)
             else:
-                size = what.max_prefixlen
-                shift = size - what.prefixlen
-                networks.setdefault((size, shift), {}).setdefault(int(what.network_address) >> shift, at)
-        self.networks = tuple((size, shift, seen) for (size, shift), seen in networks.items())
-        self.all = self.words.get(Word.ALL, self.never)
+                networks.append((at, what))
+        everybody = self.words.get(Word.ALL, self.never)
+        self.networks = FirstOf([each for each in networks if each[0] < everybody], everybody)
+        self.without_address = min(everybody, self.words.get(Word.UNIX, self.never))
         self.decisions = (*(Decision(_outcome(each.allow), each) for each in rules), _otherwise(rules))
-
-    def by_number(self, size: int, number: int) -> int:
-        """The first rule that concerns an address; see :func:`netguard.networks.number_of`."""
-        first = self.all
-        for bits, shift, places in self.networks:
-            if bits == size:
-                at = places.get(number >> shift, first)
-                first = min(first, at)
-        return first
-
-    def without_number(self) -> int:
-        """The first rule that concerns peers without an IP address."""
-        return min(self.all, self.words.get(Word.UNIX, self.never))
 
     def by_verdict(self, verdict: Verdict) -> int:
         """The first rule that concerns whoever got this verdict."""
@@ -178,10 +166,10 @@ def decide(rules: Rules, host: str | None, verdict: Verdict | None = None, *, na
             outcome is ``failed``; ``open``, rules that need a name do not concern the peer.
     """
     index = rules.index
-    number = None if host is None else number_of(host)
-    if number is None:
-        return index.decisions[index.without_number()]
-    first = index.by_number(*number)
+    address = None if host is None else packed(host)
+    if address is None:
+        return index.decisions[index.without_address]
+    first = index.networks.look(address)
     if first <= index.asks:
         return index.decisions[first]
     if verdict is None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netguard.networks import Network, Networks, network_of, networks, number_of
+from netguard.networks import FirstOf, Network, Networks, network_of, networks, packed
 
 READ: list[tuple[Any, str]] = [
     ("10.0.0.0/8", "10.0.0.0/8"),
@@ -150,11 +150,11 @@ def test_the_order_in_which_networks_are_written_does_not_matter() -> None:
     assert Networks("::1") != Networks("::2")
 
 
-def test_an_address_has_one_number() -> None:
+def test_an_address_is_packed() -> None:
     """Whatever it is wrapped in."""
-    assert number_of("192.0.2.7") == number_of("::ffff:192.0.2.7") == (32, 0xC0000207)
-    assert number_of("::1") == number_of("0:0::0:1%lo") == (128, 1)
-    assert number_of("nobody") is None
+    assert packed("192.0.2.7") == packed("::ffff:192.0.2.7") == bytes([192, 0, 2, 7])
+    assert packed("::1") == packed("0:0::0:1%lo") == bytes(15) + b"\x01"
+    assert packed("nobody") is None
 
 
 def test_one_network_is_an_object_of_the_standard_library() -> None:
@@ -188,3 +188,16 @@ def test_looking_up_is_as_looking_one_by_one(several: list[Network], number: int
     host = _unmapped(number)
     assert found.contains(str(ip_address(number))) == any(host in each for each in found.networks)
     assert networks(networks.text(found)) == found
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), _network()), max_size=8), _NUMBERS, st.integers(-1, 1))
+def test_the_lowest_number_is_found(numbered: list[tuple[int, Network]], number: int, near: int) -> None:
+    """Of the networks that an address is in, at their edges and within each other."""
+    if numbered and near:
+        chosen = numbered[0][1]
+        number = int(chosen.network_address if near < 0 else chosen.broadcast_address) + near
+    address = packed(str(ip_address(max(0, min(number, 2**128 - 1)))))
+    assert address is not None
+    here = ip_address(address)
+    found = [at for at, network in numbered if here.version == network.version and here in network]
+    assert FirstOf(numbered, 99).look(address) == min(found, default=99)

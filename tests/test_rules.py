@@ -334,10 +334,9 @@ def test_the_index_decides_as_the_definition_does(
 
 
 def test_many_rules_are_looked_up_and_not_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand networks of two lengths are two looks: no rule is touched when a peer comes."""
+    """Ten thousand networks are one look: no rule is touched when a peer comes."""
     lines = [f"deny 10.{high}.{low}.0/24" for high in range(40) for low in range(250)]
     listed = Rules([*lines, "allow 192.0.2.7", "deny ALL"])
-    assert len(listed.index.networks) == 2
     monkeypatch.delattr(Rule, "needs_name")
     object.__setattr__(listed, "rules", ())
     assert decide(listed, "10.39.249.1").outcome == "deny"
