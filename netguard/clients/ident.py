@@ -102,6 +102,12 @@ class _Question(Protocol):
         getattr(transport, "abortConnection", transport.loseConnection)()
 
 
+class _Quiet(Factory):
+    """A factory whose start and stop nobody needs to read about; there is one for each question."""
+
+    noisy = False
+
+
 @define(eq=False)
 class _Query:
     """One query that is under way, and who waits for it.
@@ -204,7 +210,7 @@ class IdentClient:
         async with self._places.place(peer_key(pair.remote, _PREFIX)):
             asking.asked = self._reactor.seconds()
             endpoint = self._connect(pair.remote, self.port, pair.local)
-            question: Any = await endpoint.connect(Factory.forProtocol(partial(_Question, pair)))
+            question: Any = await endpoint.connect(_Quiet.forProtocol(partial(_Question, pair)))
             reply: IdentReply = await question.answer
             return reply
 

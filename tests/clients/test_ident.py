@@ -529,8 +529,8 @@ async def test_real_peers_that_do_not_answer_are_told_apart() -> None:
     assert await client.query((local, remote)) == NoReply(WhyNot.REFUSED)
 
 
-async def test_a_thousand_queries_leave_nothing_behind() -> None:
-    """No more than so many at once, each with its own answer."""
+async def test_a_thousand_queries_leave_nothing_behind(logged: Any) -> None:
+    """No more than so many at once, each with its own answer, and no line in the log."""
     from twisted.internet import reactor
 
     local = IPv4Address("TCP", "127.0.0.1", 995)
@@ -538,6 +538,7 @@ async def test_a_thousand_queries_leave_nothing_behind() -> None:
         client = IdentClient(reactor, server.port, places=Places(10, 10))
         found = await together([client.query((local, IPv4Address("TCP", "127.0.0.1", n))) for n in range(1001, 2001)])
         assert [each.user for each in found] == [b"u%d" % n for n in range(1001, 2001)]
+        assert [each for each in logged.events if isinstance(each.get("factory"), Factory)] == []
         assert server.most <= 20  # it hears a little later of an end than of a beginning
     assert client._queries == {}
     assert all(isinstance(each, Claim) for each in found)
