@@ -2,36 +2,31 @@
 
 The rules of this file:
 
-* Equal work: an unknown user, and one without that kind of credential, cost the same question to the store
-  and the same digest or Argon2id run, against a secret or verifier that was made up when the service started.
-  What the dummy answers is thrown away.
-* Comparisons take a time that does not tell how much was right (:func:`hmac.compare_digest` and its like).
-* The store is asked in threads, and Argon2id runs behind a bound.
+* The store is asked in threads, and passwords are hashed behind a bound.
 * Whatever goes wrong inside becomes AccountsTrouble without its cause: the frames of an exception hold
   secrets.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.threads import deferToThread
 
-from netguard.accounts import passwords
 from netguard.accounts.bounded import BoundedWork, InThread
-from netguard.accounts.credentials import APOP, PASSWORD, generate
 from netguard.accounts.interface import Account, AccountsTrouble
-from netguard.accounts.names import from_wire
+from netguard.accounts.judge import Judge
 from netguard.accounts.store import Store
-from netguard.wire import apop
+from netguard.wire import sasl
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
-
-    from twisted.internet.defer import Deferred
+    from collections.abc import Collection
 
 _Result = TypeVar("_Result")
+WhoseToken = Callable[[sasl.CheckToken], Awaitable[str | None]]
 
 # 64 MiB each, so 128 MiB in all. Two cores do some 11 checks a second, so the last in the queue waits three
 # seconds, which a client bears and a login limit allows.
@@ -40,7 +35,7 @@ _WAITING = 32
 
 
 class StoredAccounts:
-    """Checks credentials against an accounts file (implements `netguard.accounts.interface.Accounts`).
+    """Checks credentials against an accounts file (implements `netguard.accounts.interface.SaslAccounts`).
 
     The file is opened at the first check. Users who are added or removed while the server runs are seen at
     once.
@@ -50,9 +45,9 @@ class StoredAccounts:
         in_thread: runs a function in a thread and returns a Deferred.
         at_once: how many password checks may run at one time, 64 MiB each.
         waiting: how many more may wait; one more fails with AccountsTrouble.
-        cost: what a check of a password costs for a user who is unknown: what new passwords are made with.
-        digest_matches: whether an APOP digest is right.
-        password_matches: whether a password is the one of a verifier.
+        whose_token: for OAUTHBEARER: whose bearer token it is, by the name of an account, or None; it has to check
+            the token's signature or ask who issued it, its audience, and its time. None for no such logins.
+        judge: makes the one who checks; :class:`netguard.accounts.judge.Judge` with other arguments, for instance.
     """
 
     def __init__(
@@ -62,17 +57,14 @@ class StoredAccounts:
         in_thread: InThread = deferToThread,
         at_once: int = _AT_ONCE,
         waiting: int = _WAITING,
-        cost: passwords.Cost | None = None,
-        digest_matches: Callable[[bytes, bytes, bytes], bool] = apop.matches,
-        password_matches: Callable[[str, bytes], bool] = passwords.matches,
+        whose_token: WhoseToken | None = None,
+        judge: Callable[[Store], Judge] = Judge,
     ) -> None:
         self._store = Store(path)
+        self._judge = judge(self._store)
         self._in_thread = in_thread
         self._hashing = BoundedWork(in_thread, at_once=at_once, waiting=waiting)
-        self._digest_matches = digest_matches
-        self._password_matches = password_matches
-        self._nobodys_secret = generate()
-        self._nobodys_verifier = passwords.nobodys(cost)
+        self._whose_token = whose_token
 
     def verify(self) -> None:
         """Look at the file before the service starts. Blocks, and leaves nothing open: a daemon forks next.
@@ -86,33 +78,66 @@ class StoredAccounts:
         """Close the file. A later check opens it again."""
         self._store.close()
 
+    @property
+    def tokens(self) -> bool:
+        """Whether bearer tokens can be checked; see `netguard.accounts.interface.SaslAccounts`."""
+        return self._whose_token is not None
+
     def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Deferred[Account | None]:
         """Check a login by APOP; see `netguard.accounts.interface.Accounts`."""
-        return self._in_thread(_without_secrets, self._apop, name, timestamp, digest)
+        return self._ask(self._judge.check_apop, name, timestamp, digest)
 
     def check_password(self, name: bytes, password: bytes) -> Deferred[Account | None]:
         """Check a name and a password; see `netguard.accounts.interface.Accounts`."""
-        return self._hashing.run(_without_secrets, self._password, name, password)
+        return self._hashing.run(_without_secrets, self._judge.check_password, name, password)
 
-    def _apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Account | None:
-        user = from_wire(name)
-        stored = self._store.secret(user, APOP)
-        secret = self._nobodys_secret if stored is None else stored
-        right = self._digest_matches(timestamp, secret.encode(), digest)
-        return Account(user) if right and stored is not None else None
+    def account(self, name: str) -> Deferred[Account | None]:
+        """Find an account; see `netguard.accounts.interface.SaslAccounts`."""
+        return self._ask(self._judge.find_account, name)
 
-    def _password(self, name: bytes, password: bytes) -> Account | None:
-        user = from_wire(name)
-        stored = self._store.secret(user, PASSWORD)
-        verifier = self._nobodys_verifier if stored is None else stored
+    def check_identity(self, wanted: str, identities: Collection[str]) -> Deferred[str | None]:
+        """Check a certificate's names; see `netguard.accounts.interface.SaslAccounts`."""
+        return self._ask(self._judge.check_identity, wanted, tuple(identities))
+
+    def answer(self, question: sasl.Question) -> Deferred[Any]:
+        """Answer a mechanism's question; see `netguard.accounts.interface.SaslAccounts`."""
+        judge = self._judge
+        answer: Deferred[Any]
+        match question:
+            case sasl.FindVerifier(name):
+                answer = self._ask(judge.find_verifier, name)
+            case sasl.FindOtp(name):
+                answer = self._ask(judge.find_otp, name)
+            case sasl.SpendOtp(name, before, after):
+                answer = self._ask(judge.spend_otp, name, before, after)
+            case sasl.CheckPassword(name, password):
+                answer = self.check_password(name, password).addCallback(_name)
+            case sasl.CheckCram(name, challenge, digest):
+                answer = self._ask(judge.check_cram, name, challenge, digest).addCallback(_name)
+            case sasl.CheckToken() if self._whose_token is not None:
+                answer = Deferred.fromCoroutine(self._token(question, self._whose_token))
+            case _:
+                answer = fail(AccountsTrouble(f"an accounts file cannot answer {type(question).__name__}"))
+        return answer
+
+    async def _token(self, question: sasl.CheckToken, whose_token: WhoseToken) -> str | None:
         try:
-            right = self._password_matches(verifier, password)
-        except passwords.UnusableVerifier as unusable:
-            raise AccountsTrouble(f"user {user}: {unusable}") from None
-        return Account(user) if right and stored is not None else None
+            name = await whose_token(question)
+        except Exception as error:  # noqa: BLE001 - it is not ours, and its frames hold the token
+            trouble = f"a bearer token could not be checked: {type(error).__name__}"
+        else:
+            return None if name is None else _name(await self.account(name))
+        raise AccountsTrouble(trouble)
+
+    def _ask(self, check: Callable[..., _Result], *args: object) -> Deferred[_Result]:
+        return self._in_thread(_without_secrets, check, *args)
 
 
-def _without_secrets(check: Callable[..., _Result], *args: bytes) -> _Result:
+def _name(account: Account | None) -> str | None:
+    return None if account is None else account.name
+
+
+def _without_secrets(check: Callable[..., _Result], *args: object) -> _Result:
     """Run a check; an exception that leaves it brings neither frames nor a text that could hold a secret."""
     try:
         return check(*args)

@@ -20,40 +20,16 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from netguard.accounts import safefile
+from netguard.accounts import safefile, schema
 from netguard.accounts.interface import AccountsTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# "ngac", which tells this file from another program's database.
-_APPLICATION = 0x6E676163
-_VERSION = 1
-
 # How long a question waits, in seconds, for `netguard users` to finish its commit. A login has to be
 # answered.
 _PATIENCE = 2.0
 
-_SCHEMA = (
-    """
-    CREATE TABLE users (
-        name TEXT PRIMARY KEY,
-        folded TEXT NOT NULL UNIQUE,
-        added INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE credentials (
-        name TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
-        kind TEXT NOT NULL,
-        secret TEXT NOT NULL,
-        changed INTEGER NOT NULL,
-        PRIMARY KEY (name, kind)
-    ) WITHOUT ROWID
-    """,
-    f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {_VERSION}",
-)
 _SETTINGS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA secure_delete = ON",
@@ -88,9 +64,8 @@ class Database:
         """
         safefile.create(self._real)
         with self.writing(empty_too=True) as connection:
-            if _marks(connection) != (_APPLICATION, _VERSION):
-                for statement in _SCHEMA:
-                    connection.execute(statement)
+            if schema.marks(connection) != (schema.APPLICATION, schema.VERSION):
+                schema.create(connection)
 
     @contextmanager
     def asked(self, *, empty_too: bool = False) -> Iterator[sqlite3.Connection]:
@@ -112,15 +87,8 @@ class Database:
     @contextmanager
     def writing(self, *, empty_too: bool = False) -> Iterator[sqlite3.Connection]:
         """As `asked`, in a transaction: all of it is on the disk at the end, or nothing is."""
-        with self.asked(empty_too=empty_too) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        with self.asked(empty_too=empty_too) as connection, _transaction(connection):
+            yield connection
 
     def close(self) -> None:
         """Close the file; the next question opens it again. Idempotent."""
@@ -170,13 +138,19 @@ class Database:
         return connection
 
     def _recognise(self, connection: sqlite3.Connection, *, empty_too: bool) -> None:
-        """Refuse another program's database, another release's, and one that was made and never filled."""
-        application, version = _marks(connection)
-        if (application, version) == (_APPLICATION, _VERSION):
+        """Refuse another program's database, a later release's, and one that was made and never filled.
+
+        One of an earlier release is brought up to date.
+        """
+        application, version = schema.marks(connection)
+        if (application, version) == (schema.APPLICATION, schema.VERSION):
             return
-        if application == _APPLICATION:
+        if application == schema.APPLICATION and 1 <= version < schema.VERSION:
+            self._upgrade(connection)
+            return
+        if application == schema.APPLICATION:
             raise AccountsTrouble(
-                f"accounts file {self.path} has schema version {version}, and this netguard knows {_VERSION};"
+                f"accounts file {self.path} has schema version {version}, and this netguard knows {schema.VERSION};"
                 " another release wrote it"
             )
         ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
@@ -188,6 +162,13 @@ class Database:
             raise AccountsTrouble(
                 f"accounts file {self.path} is empty; 'netguard users -a {self.path} add NAME' fills it"
             )
+
+    @staticmethod
+    def _upgrade(connection: sqlite3.Connection) -> None:
+        """Bring the file up to date, unless another process has done so in the meantime."""
+        with _transaction(connection):
+            _, version = schema.marks(connection)
+            schema.upgrade(connection, version)
 
     def _complaint(self, error: sqlite3.Error) -> str:
         """One line for an operator: SQLite's own words name no path, and some name the wrong cause."""
@@ -203,8 +184,13 @@ class Database:
         return f"accounts file {self.path} {reason}"
 
 
-def _marks(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Whose file this is, and of which version."""
-    ((application,),) = connection.execute("PRAGMA application_id").fetchall()
-    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
-    return application, version
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -11,12 +11,16 @@ The rules of this file:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from twisted.internet.defer import Deferred
+
+    from netguard.wire.sasl import Question
 
 
 class AccountsTrouble(Exception):
@@ -30,9 +34,19 @@ class Account:
     Args:
         name: the user's name as it is stored: 1 to 64 octets, never a path (see
             :mod:`netguard.accounts.names`).
+        mailbox: the path of the user's Maildir; None for where the service looks.
+        login_delay: the least time from one login to the next, seconds; None for the service's.
+        expire: how long a message that was retrieved is kept, days, `math.inf` for ever; None for the service's.
+        lifetime: when to end a session, seconds; None for the service's.
+        max_out: when to end a session, bytes sent; None for the service's.
     """
 
     name: str
+    mailbox: str | None = None
+    login_delay: float | None = None
+    expire: float | None = None
+    lifetime: float | None = None
+    max_out: int | None = None
 
 
 class Accounts(Protocol):
@@ -60,5 +74,45 @@ class Accounts(Protocol):
 
         Returns:
             The account, or None; fails with AccountsTrouble.
+        """
+        ...
+
+
+class SaslAccounts(Accounts, Protocol):
+    """Accounts that a session can ask what SASL mechanisms want to know."""
+
+    @property
+    def tokens(self) -> bool:
+        """Whether bearer tokens can be checked, and OAUTHBEARER may be offered."""
+        ...
+
+    def answer(self, question: Question) -> Deferred[Any]:
+        """Answer a mechanism's question, as the question's own words say, after equal work for known and unknown.
+
+        Args:
+            question: any but :class:`~netguard.wire.sasl.CheckCertificate`, which the connection knows more about.
+
+        Returns:
+            The answer; fails with AccountsTrouble.
+        """
+        ...
+
+    def check_identity(self, wanted: str, identities: Collection[str]) -> Deferred[str | None]:
+        """Who is it whose certificate names these?
+
+        Args:
+            wanted: who the client wants to be; empty when the certificate shall decide.
+            identities: the names that the certificate proves, in the form of names of users.
+
+        Returns:
+            The name of the only account that it can be, or None; fails with AccountsTrouble.
+        """
+        ...
+
+    def account(self, name: str) -> Deferred[Account | None]:
+        """The account of a user who proved to be one, by the name in a mechanism's success.
+
+        Returns:
+            The account; None when it is not there (any more); fails with AccountsTrouble.
         """
         ...

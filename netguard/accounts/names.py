@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 
+from netguard.wire.saslprep import Unprepared, saslprep
+
 # RFC 1939 section 3 gives an argument 40 octets, which is little for a mail address used as a name; RFC 2449
 # section 4 gives a command line 255, and APOP needs 39 of them for the rest.
 LONGEST_NAME = 64
@@ -19,7 +21,7 @@ def check_name(name: str) -> str:
 
     Args:
         name: 1 to 64 octets in UTF-8; visible characters only, no white space, no ``/``, no dot in front, and
-            in Unicode's composed form (NFC), so that one name has one spelling.
+            in the form that SASLprep (RFC 4013) gives it, so that one name has one spelling, whoever sends it.
 
     Raises:
         ValueError: saying which rule the name breaks.
@@ -37,8 +39,12 @@ def check_name(name: str) -> str:
         raise ValueError(
             f"the user name {shown} begins with a dot, and a name must not be a hidden or parent directory"
         )
-    if not unicodedata.is_normalized("NFC", name):
-        raise ValueError(f"the user name {shown} is not in Unicode's composed form (NFC)")
+    try:
+        prepared = saslprep(name)
+    except Unprepared as why:
+        raise ValueError(f"the user name {shown} cannot be one: {why}") from None
+    if prepared != name:
+        raise ValueError(f"the user name {shown} is not in the form that clients send it in (SASLprep)")
     return name
 
 

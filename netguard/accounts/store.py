@@ -3,8 +3,10 @@
 The rules of this file:
 
 * Nothing is remembered between two questions, so a user who was added or removed while the server runs is
-  seen at the next login, and no secret stays in memory. One question costs some 20 microseconds.
-* A kind of credential is a word in a row, so a further kind needs no change of the schema.
+  seen at the next login, and no secret stays in memory. One question costs some 30 microseconds.
+* A kind of credential, and a setting, is a word in a row, so a further one needs no change of the schema.
+* What may be used once is replaced by what comes after it in one transaction, which asks that it is still there: of
+  two who bring the same, one wins. It is on the disk before anybody is told.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import field, frozen
 
 from netguard.accounts.database import Database
 from netguard.accounts.interface import AccountsTrouble
@@ -20,7 +22,8 @@ from netguard.accounts.names import check_name, folded
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    import sqlite3
+    from collections.abc import Collection, Iterable, Mapping
 
 
 class NameTaken(Exception):
@@ -48,6 +51,50 @@ class User:
     name: str
     added: int
     kinds: tuple[str, ...]
+
+
+@frozen
+class NewUser:
+    """Somebody to be added.
+
+    Args:
+        name: see `netguard.accounts.names.check_name`.
+        credentials: what is to be stored, by kind; no repr shows it.
+        settings: what is set of the user, by key, as text.
+    """
+
+    name: str
+    credentials: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Found:
+    """All that the file has about a name, and what it takes to pretend.
+
+    Args:
+        name: the name that was asked for.
+        exists: whether there is such a user.
+        credentials: what is stored, by kind; no repr shows it.
+        settings: what is set, by key, as text.
+        secret: of which this file makes what unknown users are shown; no repr shows it.
+        iterations: what SCRAM verifiers of this file cost.
+    """
+
+    name: str
+    exists: bool
+    credentials: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, str]
+    secret: bytes = field(repr=False)
+    iterations: int
+
+
+_EVERYTHING = """
+    SELECT 'service', key, value FROM service
+    UNION ALL SELECT 'user', name, '' FROM users WHERE name = :name
+    UNION ALL SELECT 'credential', kind, secret FROM credentials WHERE name = :name
+    UNION ALL SELECT 'setting', key, value FROM settings WHERE name = :name
+"""
 
 
 class Store:
@@ -80,6 +127,30 @@ class Store:
         if found != ("ok",):
             raise AccountsTrouble(f"accounts file {self._database.path} is damaged; restore it from a backup")
 
+    def found(self, name: str) -> Found:
+        """Everything about a user, by one question that costs the same for a name that nobody has.
+
+        Args:
+            name: the exact name.
+
+        Raises:
+            AccountsTrouble: when the file cannot be asked.
+        """
+        with self._database.asked() as connection:
+            rows = connection.execute(_EVERYTHING, {"name": name}).fetchall()
+        parts: dict[str, dict[str, str]] = {"service": {}, "user": {}, "credential": {}, "setting": {}}
+        for part, key, value in rows:
+            parts[part][key] = value
+        service = parts["service"]
+        return Found(
+            name,
+            exists=bool(parts["user"]),
+            credentials=parts["credential"],
+            settings=parts["setting"],
+            secret=bytes.fromhex(service["secret"]),
+            iterations=int(service["iterations"]),
+        )
+
     def secret(self, name: str, kind: str) -> str | None:
         """What is stored of a user's credential; None when there is no such user or no such credential.
 
@@ -90,11 +161,28 @@ class Store:
         Raises:
             AccountsTrouble: when the file cannot be asked.
         """
-        with self._database.asked() as connection:
-            row = connection.execute(
-                "SELECT secret FROM credentials WHERE name = ? AND kind = ?", (name, kind)
-            ).fetchone()
-        return None if row is None else str(row[0])
+        return self.found(name).credentials.get(kind)
+
+    def spend(self, name: str, kind: str, before: str, after: str) -> bool:
+        """Put what comes after in the place of what may be used once; whether it was still there.
+
+        Of two who bring the same at the same time, one is told True, and when that is told it is on the disk.
+
+        Args:
+            name: the exact name.
+            kind: the kind of credential.
+            before: what must be stored now.
+            after: what is to be stored.
+
+        Raises:
+            AccountsTrouble: when the file cannot be written.
+        """
+        with self._database.writing() as connection:
+            done = connection.execute(
+                "UPDATE credentials SET secret = ?, changed = ? WHERE name = ? AND kind = ? AND secret = ?",
+                (after, int(time.time()), name, kind, before),
+            )
+            return done.rowcount == 1
 
     def users(self) -> list[User]:
         """All users, by name.
@@ -111,29 +199,75 @@ class Store:
             kinds.setdefault((name, added), []).extend([] if kind is None else [kind])
         return [User(name, added, tuple(has)) for (name, added), has in kinds.items()]
 
-    def add(self, name: str, credentials: Mapping[str, str]) -> None:
+    def add(self, name: str, credentials: Mapping[str, str], settings: Mapping[str, str] | None = None) -> None:
         """Add a user. It is on the disk when this returns.
 
         Args:
             name: see `netguard.accounts.names.check_name`.
             credentials: what is to be stored, by kind.
+            settings: what is set of the user, by key, as text.
 
         Raises:
             ValueError: when the name may not be a user's.
             NameTaken: when there is such a user, or one that differs only in case.
             AccountsTrouble: when the file cannot be written.
         """
-        check_name(name)
-        now = int(time.time())
+        self.add_all([NewUser(name, credentials, settings or {})])
+
+    def add_all(self, users: Iterable[NewUser], iterations: int | None = None) -> None:
+        """Add all of these users, or, when one cannot be added, none. They are on the disk when this returns.
+
+        Args:
+            users: who is to be added.
+            iterations: what SCRAM verifiers of this file shall cost from now on; None for no change.
+
+        Raises:
+            ValueError: when a name may not be a user's.
+            NameTaken: when there is such a user, or one that differs only in case.
+            AccountsTrouble: when the file cannot be written.
+        """
         with self._database.writing() as connection:
-            taken = connection.execute("SELECT name FROM users WHERE folded = ?", (folded(name),)).fetchone()
-            if taken is not None:
-                raise NameTaken(taken[0])
-            connection.execute("INSERT INTO users VALUES (?, ?, ?)", (name, folded(name), now))
-            connection.executemany(
-                "INSERT INTO credentials VALUES (?, ?, ?, ?)",
-                [(name, kind, secret, now) for kind, secret in credentials.items()],
-            )
+            for user in users:
+                check_name(user.name)
+                self._add(connection, user)
+            if iterations is not None:
+                connection.execute("UPDATE service SET value = ? WHERE key = 'iterations'", (str(iterations),))
+
+    @staticmethod
+    def _add(connection: sqlite3.Connection, user: NewUser) -> None:
+        alike = folded(user.name)
+        taken = connection.execute("SELECT name FROM users WHERE folded = ?", (alike,)).fetchone()
+        if taken is not None:
+            raise NameTaken(taken[0])
+        connection.execute("INSERT INTO users VALUES (?, ?, ?)", (user.name, alike, int(time.time())))
+        _put(connection, user.name, user.credentials, user.settings)
+
+    def change(
+        self,
+        name: str,
+        credentials: Mapping[str, str],
+        settings: Mapping[str, str],
+        without: Collection[str] = (),
+    ) -> bool:
+        """Change a user; whether there was one. It is on the disk when this returns.
+
+        Args:
+            name: the exact name.
+            credentials: what is to be stored, by kind, in the place of what is there of that kind.
+            settings: what is to be set, by key, as text.
+            without: the kinds of credential, and the keys of settings, that are to be removed.
+
+        Raises:
+            AccountsTrouble: when the file cannot be written.
+        """
+        with self._database.writing() as connection:
+            if connection.execute("SELECT 1 FROM users WHERE name = ?", (name,)).fetchone() is None:
+                return False
+            for word in without:
+                connection.execute("DELETE FROM credentials WHERE name = ? AND kind = ?", (name, word))
+                connection.execute("DELETE FROM settings WHERE name = ? AND key = ?", (name, word))
+            _put(connection, name, credentials, settings)
+            return True
 
     def remove(self, name: str) -> bool:
         """Remove a user with all credentials; whether there was one. It is on the disk when this returns.
@@ -147,3 +281,17 @@ class Store:
     def close(self) -> None:
         """Close the file; the next question opens it again. Idempotent."""
         self._database.close()
+
+
+def _put(
+    connection: sqlite3.Connection, name: str, credentials: Mapping[str, str], settings: Mapping[str, str]
+) -> None:
+    """Store what is new of a user, in the place of what was there."""
+    now = int(time.time())
+    connection.executemany(
+        "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)",
+        [(name, kind, secret, now) for kind, secret in credentials.items()],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO settings VALUES (?, ?, ?)", [(name, key, value) for key, value in settings.items()]
+    )

@@ -86,11 +86,16 @@ def generate(algorithm: str, phrase: bytes, seed: str, count: int) -> bytes:
         seed: as for `check_seed`.
         count: the number in the challenge, 0 to 9,999.
     """
+    return chain(algorithm, phrase, seed, count)[-1]
+
+
+def chain(algorithm: str, phrase: bytes, seed: str, count: int) -> list[bytes]:
+    """The one-time passwords of all numbers from 0; the arguments are those of `generate`."""
     fold = ALGORITHMS[algorithm]
-    password = fold(check_seed(seed).encode() + phrase)
+    made = [fold(check_seed(seed).encode() + phrase)]
     for _ in range(count):
-        password = fold(password)
-    return password
+        made.append(fold(made[-1]))
+    return made
 
 
 def to_hex(password: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +15,22 @@ from netguard.accounts import passwords
 from netguard.accounts.checks import StoredAccounts
 from netguard.accounts.credentials import APOP, PASSWORD
 from netguard.accounts.interface import Account, AccountsTrouble
+from netguard.accounts.judge import Judge
+from netguard.accounts.names import from_wire
 from netguard.accounts.passwords import Cost
-from netguard.accounts.store import Store
-from netguard.wire import apop
+from netguard.accounts.schema import ITERATIONS
+from netguard.accounts.store import Found, Store
+from netguard.wire import apop, otp, scram
+from netguard.wire.sasl import (
+    CheckCertificate,
+    CheckCram,
+    CheckPassword,
+    CheckToken,
+    FindOtp,
+    FindVerifier,
+    Question,
+    SpendOtp,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +40,7 @@ CHEAP = Cost(memory=64, passes=1, lanes=1)
 STAMP = b"<1896.697170952@dbc.mtview.ca.us>"
 SECRET = "tanstaaf-only-alice-knows"
 PASS = "correct-horse-only-alice-knows"
+NOW = 1_800_000_000.0
 
 
 def digest(secret: str) -> bytes:
@@ -39,10 +55,12 @@ class Work:
     Attributes:
         digests: how many secrets were digested.
         costs: what each Argon2id run cost.
+        iterations: what each PBKDF2 run cost.
     """
 
     digests: int = 0
     costs: list[Cost] = field(factory=list)
+    iterations: list[int] = field(factory=list)
 
     def digest_matches(self, stamp: bytes, secret: bytes, given: bytes) -> bool:
         """Count one digest."""
@@ -71,21 +89,26 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def work() -> Work:
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
     """The counters of this test."""
-    return Work()
+    work = Work()
+    real = scram.Verifier.matches
+
+    def matches(verifier: scram.Verifier, password: bytes) -> bool:
+        work.iterations.append(verifier.iterations)
+        return real(verifier, password)
+
+    monkeypatch.setattr(scram.Verifier, "matches", matches)
+    return work
 
 
 @pytest.fixture
 def accounts(path: Path, work: Work) -> Iterator[StoredAccounts]:
     """The accounts, asked at once instead of in threads."""
-    made = StoredAccounts(
-        path,
-        in_thread=maybeDeferred,
-        cost=CHEAP,
-        digest_matches=work.digest_matches,
-        password_matches=work.password_matches,
+    judge = partial(
+        Judge, cost=CHEAP, digest_matches=work.digest_matches, password_matches=work.password_matches, now=lambda: NOW
     )
+    made = StoredAccounts(path, in_thread=maybeDeferred, judge=judge)
     yield made
     made.close()
 
@@ -144,32 +167,34 @@ async def test_every_wrong_apop_login_is_none_after_one_digest(
 async def test_every_wrong_password_is_none_after_one_run_of_equal_cost(
     accounts: StoredAccounts, work: Work, name: bytes, password: bytes
 ) -> None:
-    """Wrong password, unknown user, no such credential and no such name cost one Argon2id run alike."""
+    """Wrong password, unknown user, no such credential and no such name cost a run of each hash alike."""
     assert await accounts.check_password(name, password) is None
-    assert work == Work(costs=[CHEAP])
+    assert work == Work(costs=[CHEAP], iterations=[ITERATIONS])
 
 
 async def test_right_and_wrong_ask_the_store_once(accounts: StoredAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known or unknown, the store gets one question."""
-    questions: list[tuple[str, str]] = []
-    real = Store.secret
+    questions: list[str] = []
+    real = Store.found
 
-    def counted(store: Store, name: str, kind: str) -> str | None:
-        questions.append((name, kind))
-        return real(store, name, kind)
+    def counted(store: Store, name: str) -> Found:
+        questions.append(name)
+        return real(store, name)
 
-    monkeypatch.setattr(Store, "secret", counted)
+    monkeypatch.setattr(Store, "found", counted)
     for name in (b"alice", b"nobody", b"bob", b"\xff"):
         await accounts.check_apop(name, STAMP, digest(SECRET))
         await accounts.check_password(name, PASS.encode())
-    assert [kind for _, kind in questions] == [APOP, PASSWORD] * 4
+        await accounts.answer(CheckCram(name, STAMP, b"0" * 32))
+        await accounts.answer(FindVerifier(from_wire(name)))
+        await accounts.answer(FindOtp(from_wire(name)))
+    assert questions == [name for name in ("alice", "nobody", "bob", "") for _ in range(5)]
 
 
 async def test_the_dummies_never_log_anybody_in(path: Path) -> None:
     """Even when the comparison says yes, an unknown user is nobody."""
-    accounts = StoredAccounts(
-        path, in_thread=maybeDeferred, digest_matches=lambda *_: True, password_matches=lambda *_: True
-    )
+    judge = partial(Judge, digest_matches=lambda *_: True, password_matches=lambda *_: True)
+    accounts = StoredAccounts(path, in_thread=maybeDeferred, judge=judge)
     assert await accounts.check_apop(b"nobody", STAMP, b"") is None
     assert await accounts.check_password(b"nobody", b"") is None
     assert await accounts.check_password(b"bob", b"") is None
@@ -178,7 +203,7 @@ async def test_the_dummies_never_log_anybody_in(path: Path) -> None:
 
 async def test_real_threads_check_many_at_once(path: Path) -> None:
     """With Twisted's threads, forty logins at once are all answered right."""
-    accounts = StoredAccounts(path, cost=CHEAP)
+    accounts = StoredAccounts(path, judge=partial(Judge, cost=CHEAP))
     asked = [
         accounts.check_apop(name, STAMP, digest(secret))
         for name in (b"alice", b"nobody")
@@ -204,7 +229,7 @@ async def test_a_change_is_seen_without_a_restart(accounts: StoredAccounts, path
 
 async def test_too_many_password_checks_are_trouble_and_apop_goes_on(path: Path) -> None:
     """What exceeds the queue fails at once and is no answer about the user; APOP does not wait behind it."""
-    accounts = StoredAccounts(path, cost=CHEAP, at_once=1, waiting=1)
+    accounts = StoredAccounts(path, judge=partial(Judge, cost=CHEAP), at_once=1, waiting=1)
     first, second = (accounts.check_password(b"alice", PASS.encode()) for _ in range(2))
     with pytest.raises(AccountsTrouble, match="limit 2"):
         await accounts.check_password(b"alice", PASS.encode())
@@ -239,12 +264,17 @@ def _leak(*values: bytes | str) -> bool:
     raise RuntimeError(*values)
 
 
+async def _leak_token(question: CheckToken) -> str | None:
+    raise RuntimeError(question.token)
+
+
 @pytest.mark.parametrize("in_thread", [maybeDeferred, deferToThread])
 async def test_an_unforeseen_error_carries_no_secret(
     path: Path, in_thread: Callable[..., object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever fails inside is AccountsTrouble without cause, context or text that holds a secret."""
-    accounts = StoredAccounts(path, in_thread=in_thread, digest_matches=_leak, password_matches=_leak)  # type: ignore[arg-type]
+    judge = partial(Judge, digest_matches=_leak, password_matches=_leak)
+    accounts = StoredAccounts(path, in_thread=in_thread, judge=judge, whose_token=_leak_token)  # type: ignore[arg-type]
     store = Store(path)
     verifier = store.secret("alice", PASSWORD)
     store.close()
@@ -252,6 +282,8 @@ async def test_an_unforeseen_error_carries_no_secret(
     for asked in (
         accounts.check_apop(b"alice", STAMP, digest(SECRET)),
         accounts.check_password(b"alice", PASS.encode()),
+        accounts.answer(CheckPassword(b"alice", PASS.encode())),
+        accounts.answer(CheckToken("alice", SECRET)),
     ):
         texts: list[str] = []
 
@@ -283,3 +315,102 @@ def test_verify_tells_at_the_start(accounts: StoredAccounts, path: Path) -> None
     path.unlink()
     with pytest.raises(AccountsTrouble, match="No such file"):
         accounts.verify()
+
+
+# What SASL mechanisms ask
+
+
+async def test_questions_are_answered_by_what_is_stored(accounts: StoredAccounts, path: Path) -> None:
+    """Verifier, chain, password and digest are those of the user, and one-time passwords are spent once."""
+    verifier = scram.Verifier.of(PASS.encode(), b"saltsalt", 4096)
+    chain = otp.State.begin("sha1", b"This is a test.", "seed", 10)
+    spent = chain.after(otp.generate("sha1", b"This is a test.", "seed", 9))
+    store = Store(path)
+    store.add("dave", {"scram-sha-256": str(verifier), "otp": str(chain)})
+    assert await accounts.answer(FindVerifier("dave")) == verifier
+    assert await accounts.answer(FindOtp("dave")) == chain
+    assert await accounts.answer(CheckPassword(b"dave", PASS.encode())) == "dave"
+    assert await accounts.answer(CheckPassword(b"dave", b"wrong")) is None
+    assert spent is not None
+    assert await accounts.answer(SpendOtp("dave", chain, spent)) is True
+    assert await accounts.answer(SpendOtp("dave", chain, spent)) is False
+    assert store.secret("dave", "otp") == str(spent)
+    store.close()
+
+
+async def test_cram_md5_takes_the_secret_of_apop(accounts: StoredAccounts) -> None:
+    """The digest of the challenge with it is right, and no other is."""
+    right = hmac.digest(SECRET.encode(), STAMP, "md5").hex().encode()
+    assert await accounts.answer(CheckCram(b"alice", STAMP, right)) == "alice"
+    for name, wrong in ((b"alice", b"0" * 32), (b"nobody", right), ("jürgen".encode(), right)):
+        assert await accounts.answer(CheckCram(name, STAMP, wrong)) is None
+
+
+async def test_nobody_gets_mocks_that_stay_after_a_restart(accounts: StoredAccounts, path: Path) -> None:
+    """Who has no such credential is answered like somebody who has, and always with the same."""
+    for name in ("nobody", "bob", ""):
+        verifier, chain = await accounts.answer(FindVerifier(name)), await accounts.answer(FindOtp(name))
+        assert verifier.mock
+        assert verifier.iterations == ITERATIONS
+        assert chain.mock
+        again = StoredAccounts(path, in_thread=maybeDeferred)
+        assert await again.answer(FindVerifier(name)) == verifier
+        assert await again.answer(FindOtp(name)) == chain
+        again.close()
+
+
+async def test_accounts_are_found_with_their_settings(accounts: StoredAccounts, path: Path) -> None:
+    """However somebody logged in, the settings come along; who is not there is nobody."""
+    store = Store(path)
+    assert store.change("alice", {}, {"mailbox": "/srv/mail/a", "login-delay": "30s"})
+    store.close()
+    account = Account("alice", mailbox="/srv/mail/a", login_delay=30)
+    assert await accounts.account("alice") == account
+    assert await accounts.check_apop(b"alice", STAMP, digest(SECRET)) == account
+    assert await accounts.check_password(b"alice", PASS.encode()) == account
+    assert await accounts.account("nobody") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "identities", "who"),
+    [
+        ("", ["alice"], "alice"),
+        ("alice", ["alice", "bob"], "alice"),
+        ("", ["alice", "bob"], None),
+        ("", ["nobody", "alice", "alice"], "alice"),
+        ("bob", ["alice"], None),
+        ("nobody", ["nobody"], None),
+        ("", [], None),
+        ("", [f"n{number}" for number in range(16)] + ["alice"], None),
+    ],
+)
+async def test_a_certificate_means_one_user(
+    accounts: StoredAccounts, wanted: str, identities: list[str], who: str | None
+) -> None:
+    """A name that the certificate proves and that is a user's; when there are two, the client has to say which."""
+    assert await accounts.check_identity(wanted, identities) == who
+
+
+async def test_bearer_tokens_are_somebody_elses(path: Path) -> None:
+    """Whose token it is says the hook; who is no user here is nobody all the same."""
+    asked = []
+
+    async def whose(question: CheckToken) -> str | None:
+        asked.append(question)
+        return {"good": "alice", "foreign": "mallory"}.get(question.token)
+
+    accounts = StoredAccounts(path, in_thread=maybeDeferred, whose_token=whose)
+    assert accounts.tokens
+    assert await accounts.answer(CheckToken("alice", "good", "mail.example", 995)) == "alice"
+    assert await accounts.answer(CheckToken("", "foreign")) is None
+    assert await accounts.answer(CheckToken("", "bad")) is None
+    assert asked[0] == CheckToken("alice", "good", "mail.example", 995)
+    accounts.close()
+
+
+@pytest.mark.parametrize("question", [CheckToken("alice", "x"), CheckCertificate("alice")])
+async def test_what_a_file_cannot_know_is_trouble(accounts: StoredAccounts, question: Question) -> None:
+    """Without a hook there are no tokens, and of certificates the connection knows."""
+    assert not accounts.tokens
+    with pytest.raises(AccountsTrouble, match=f"cannot answer {type(question).__name__}"):
+        await accounts.answer(question)

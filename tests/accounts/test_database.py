@@ -13,13 +13,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netguard.accounts import database
+from netguard.accounts import database, schema
 from netguard.accounts.database import Database
 from netguard.accounts.interface import AccountsTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# What the first release made, with a user.
+VERSION_1 = """
+CREATE TABLE users (name TEXT PRIMARY KEY, folded TEXT NOT NULL UNIQUE, added INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE credentials (
+    name TEXT NOT NULL REFERENCES users ON DELETE CASCADE, kind TEXT NOT NULL, secret TEXT NOT NULL,
+    changed INTEGER NOT NULL, PRIMARY KEY (name, kind)
+) WITHOUT ROWID;
+PRAGMA application_id = 1852268899;
+PRAGMA user_version = 1;
+INSERT INTO users VALUES ('alice', 'alice', 7);
+INSERT INTO credentials VALUES ('alice', 'apop', 'tanstaaf', 7);
+"""
 
 
 @pytest.fixture
@@ -63,7 +76,7 @@ def test_a_new_file_is_private_and_ours(accounts: Database, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with accounts.asked() as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (0x6E676163,)
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
     assert count(accounts) == 0
 
 
@@ -268,9 +281,52 @@ def test_a_marked_database_of_another_program_is_refused_even_when_empty(path: P
 def test_a_later_schema_is_one_clear_line(accounts: Database) -> None:
     """A file that a later release wrote is refused with both versions."""
     with accounts.asked() as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     accounts.close()
-    assert "schema version 2, and this netguard knows 1" in refused(accounts)
+    assert "schema version 3, and this netguard knows 2" in refused(accounts)
+
+
+def test_a_file_of_an_earlier_release_is_brought_up_to_date(path: Path) -> None:
+    """Whoever opens it first does it, users and credentials stay, and a second opener finds it done."""
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(VERSION_1)
+    accounts = Database(path)
+    assert count(accounts) == 1
+    with accounts.asked() as connection:
+        assert connection.execute("SELECT * FROM credentials").fetchall() == [("alice", "apop", "tanstaaf", 7)]
+        assert connection.execute("SELECT count(*) FROM settings").fetchone() == (0,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        before = connection.execute("SELECT * FROM service").fetchall()
+    accounts.close()
+    with accounts.asked() as connection:
+        assert connection.execute("SELECT * FROM service").fetchall() == before
+    accounts.create()
+    assert count(accounts) == 1
+    accounts.close()
+
+
+def test_two_who_bring_it_up_to_date_do_it_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has to wait for the other finds nothing left to do."""
+    path.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(VERSION_1)
+    first, second = Database(path), Database(path)
+    real = schema.marks
+    asked = []
+
+    def marks(connection: sqlite3.Connection) -> tuple[int, int]:
+        found = real(connection)
+        asked.append(found)
+        if len(asked) == 1:  # the first has seen that the file is old, and the second is quicker
+            assert count(second) == 1
+        return found
+
+    monkeypatch.setattr(schema, "marks", marks)
+    assert count(first) == 1
+    assert [version for _, version in asked] == [1, 1, 1, 2]
+    first.close()
+    second.close()
 
 
 def test_a_locked_file_is_one_clear_line(accounts: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,10 @@ def test_one_visible_word_is_a_name(name: str) -> None:
         ("a\u202eb", "invisible"),
         ("a\u200bb", "invisible"),
         ("a\udcffb", "invisible"),
-        ("u\u0308", "NFC"),
+        ("u\u0308", "SASLprep"),
+        ("\uff41lice", "SASLprep"),
+        ("ﬁn", "SASLprep"),
+        ("\u0627a", "right to left"),
     ],
 )
 def test_anything_else_is_refused_with_its_rule(name: str, why: str) -> None:
