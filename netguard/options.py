@@ -58,6 +58,8 @@ def choice(*words: str) -> Unit:
 
 def is_off(value: object) -> bool:
     """Whether a value, from any surface, switches its option off."""
+    if isinstance(value, list | tuple) and len(value) == 1:  # of an option that may be given several times
+        (value,) = value
     return value is None or value is False or (isinstance(value, str) and value.strip().lower() in OFF)
 
 
@@ -68,6 +70,7 @@ def option(
     *,
     default: Any = attrs.NOTHING,
     defaults: Mapping[str, str] | None = None,
+    refines: bool = False,
 ) -> Any:
     """Declare a field of a guard as an option.
 
@@ -78,6 +81,7 @@ def option(
         default: the value when the option is not given. Without one the guard cannot be made without it; with None
             the option is one of several that bring the guard about; with anything else it refines the others.
         defaults: text by surface, for the options that are on unless switched off; see :class:`Option`.
+        refines: it refines the others although its default is None.
 
     Raises:
         OptionError: (when a guard is made) the value is not of that unit; the text names the option.
@@ -92,7 +96,7 @@ def option(
             message = f"option {flag}: {why}"
             raise OptionError(message) from None
 
-    qualifies = default is not attrs.NOTHING and default is not None
+    qualifies = refines or (default is not attrs.NOTHING and default is not None)
     what = Option(flag, converter, help, dict(defaults or {}), qualifies)
     return attrs.field(default=default, converter=convert, metadata={_KEY: what})
 

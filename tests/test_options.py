@@ -67,13 +67,13 @@ def test_an_option_that_may_be_absent_takes_none() -> None:
     assert Tea(1, None).leaves is None
 
 
-@pytest.mark.parametrize("value", [None, False, "off", "OFF", " no ", "None"])
+@pytest.mark.parametrize("value", [None, False, "off", "OFF", " no ", "None", ["off"]])
 def test_what_switches_an_option_off(value: object) -> None:
     """The same words on every surface."""
     assert is_off(value)
 
 
-@pytest.mark.parametrize("value", [0, "", "0", "on", True, "offer", 30])
+@pytest.mark.parametrize("value", [0, "", "0", "on", True, "offer", 30, [], ["off", "::1"]])
 def test_what_does_not(value: object) -> None:
     """Anything else is a value, to be judged by its unit."""
     assert not is_off(value)

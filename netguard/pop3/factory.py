@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netguard.pop3.interface import Opener
     from netguard.pop3.record import Report
 
+_LONGEST_ANSWER = 512
+"""Octets of an answer with its CRLF (RFC 2449, section 4)."""
+
 
 class Pop3Factory(ServerFactory):
     """Makes POP3 sessions.
@@ -53,6 +56,15 @@ class Pop3Factory(ServerFactory):
         report: Report = events.emit,
     ) -> None:
         self.settings = Settings(accounts, opener, reactor, tls, hostname, answer_failures_after, random, report)
+
+    def refusal_text(self, text: str) -> bytes:
+        """What a refused client is told instead of a greeting: an answer of POP3 (RFC 3206), within its length.
+
+        Args:
+            text: for a person, on one line; what is not ASCII in it becomes a question mark.
+        """
+        head, end = b"-ERR [SYS/TEMP] ", b"\r\n"
+        return head + text.encode("ascii", "replace")[: _LONGEST_ANSWER - len(head + end)] + end
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Session:
         """Make the session of one connection (IProtocolFactory)."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from netguard.accounts.names import check_name, from_wire
+from netguard.application import misdeed
 from netguard.pop3.mailbox_errors import MailboxInUse
 from netguard.wire.pop3_events import Apop, Denial, Password
 
@@ -45,10 +46,12 @@ class Refused:
     Args:
         denial: what the client may know.
         at_once: whether it may know it now; otherwise only at the fixed moment.
+        guessed: whether it was for what the client sent, rather than for trouble of ours.
     """
 
     denial: Denial
     at_once: bool = False
+    guessed: bool = False
 
 
 @frozen
@@ -78,7 +81,9 @@ class Door:
         except Exception:  # noqa: BLE001 - whatever fails in a store of accounts, the session goes on
             self.trouble("checking credentials")
             return Refused(Denial.TROUBLE)
-        if account is None or not wanted():
+        if account is None:
+            return Refused(Denial.CREDENTIALS, guessed=True)
+        if not wanted():
             return Refused(Denial.CREDENTIALS)
         try:
             return Entered(account.name, await self.opener.open(check_name(account.name)))
@@ -113,6 +118,25 @@ def seconds_left(elapsed: float, period: float) -> float:
         period: seconds; 0 for no wait at all.
     """
     return period - elapsed % period if period > 0 else 0.0
+
+
+def blame(transport: object, login: Apop | Password, refused: Refused, key: bytes) -> None:
+    """Tell the guards of a failed login, once its answer may be known: the time of a penalty is an answer, too.
+
+    The same name with the same password counts once: that is a mail program that knows no better. With APOP the same
+    secret looks different each time.
+
+    Args:
+        transport: that of the session.
+        login: what the client sent.
+        refused: why it failed.
+        key: a random key of this process, so that nobody can guess the password back from what is told.
+    """
+    if refused.guessed:
+        digest = None
+        if isinstance(login, Password):
+            digest = hashlib.blake2b(login.name + b"\0" + login.password, key=key, digest_size=16).digest()
+        misdeed(transport, "failed-login", once=digest)
 
 
 def pseudonym(name: bytes, key: bytes) -> str:

@@ -18,8 +18,8 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 
-from netguard.application import settle
-from netguard.pop3.login import Door, Entered, pseudonym, seconds_left
+from netguard.application import misdeed, settle
+from netguard.pop3.login import Door, Entered, blame, pseudonym, seconds_left
 from netguard.pop3.outlet import Outlet
 from netguard.pop3.record import Record, failure_fields, whose
 from netguard.pop3.transfer import Outcome, Transfer
@@ -163,6 +163,7 @@ class Pop3Session(Protocol):
             if not result.at_once:
                 took = settings.reactor.seconds() - began
                 await self._wait(seconds_left(took, settings.answer_failures_after))
+            blame(self.transport, request, result, settings.key)
             if not self._over:
                 self._go_on(self._machine.denied(result.denial))
         elif self._over:
@@ -235,6 +236,7 @@ class Pop3Session(Protocol):
 
     def _malformed(self, event: ev.Malformed) -> None:
         self._report("malformed", {"problem": event.problem})
+        misdeed(self.transport, "malformed", 0.2)  # little: honest clients try commands that may not be there
 
     def _end(self, event: ev.Close) -> None:
         self._close(event.reason)

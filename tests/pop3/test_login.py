@@ -42,7 +42,7 @@ async def test_apop_is_checked_over_the_timestamp(world: World, door: Door) -> N
 )
 async def test_refusal(world: World, door: Door, login: Password, told: list[str]) -> None:
     """Wrong secrets, unknown and impossible names are one refusal, and the accounts are asked for each."""
-    assert await door.enter(login, b"<x@y>", lambda: True) == Refused(Denial.CREDENTIALS)
+    assert await door.enter(login, b"<x@y>", lambda: True) == Refused(Denial.CREDENTIALS, guessed=True)
     assert len(world.accounts.asked) == 1
     assert told == []
 

@@ -1,0 +1,195 @@
+"""Refusing, for a while, peers that misbehave."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from math import ceil, inf
+from socket import AF_INET, AF_INET6, inet_ntop
+from typing import Any
+
+import attrs
+
+from netguard.errors import OptionError, Penalised
+from netguard.guard import Connection, Guard, House, Misdeed, Opener, frozen
+from netguard.networks import Networks, networks
+from netguard.options import option
+from netguard.peer import PREFIX_HELP, peer_key
+from netguard.penalty_table import PenaltyTable, Record, Row, Terms
+from netguard.units import Frequency, Prefix, duration, frequency, prefix
+
+_LOCAL = "127.0.0.1,::1"
+_IPV4, _IPV6 = 4, 6
+
+
+@frozen
+class Penalties(Guard):
+    """Refuse, for a while, a peer that keeps misbehaving, such as one that guesses passwords.
+
+    Applications report misdeeds (:func:`netguard.misdeed`), and so does every cut for a cause; a failed login weighs 1.
+    What a peer has done drains evenly. Who has too much of it is refused, longer each time; an event ``penalised`` says
+    so once. Connections that it has already stay. Its table (:mod:`netguard.penalty_table`) is bounded.
+
+    Args:
+        penalty: the weight of misdeeds that is tolerated in a period.
+        shortest: seconds of a first penalty; each further one is twice as long.
+        longest: seconds of a penalty at most; as long a time without one takes a doubling back.
+        exempt: networks whose misdeeds do not count: those behind which many honest peers are, such as a proxy that
+            does not tell its peers apart.
+        prefix: how many bits of an address make one peer. Peers without an address (UNIX sockets) are never penalised.
+
+    Raises:
+        OptionError: the longest penalty is shorter than the shortest.
+    """
+
+    penalty: Frequency = option(
+        "penalty",
+        frequency,
+        "Refuse a peer for a while when its misdeeds weigh more than this (a failed login weighs 1; see peer-prefix).",
+        defaults={"pop": "10/10m"},
+    )
+    shortest: float = option(
+        "penalty-for", duration, "How long a peer is refused; each further time twice as long.", default=60.0
+    )
+    longest: float = option("penalty-most", duration, "How long a peer is refused at most.", default=3600.0)
+    exempt: Networks | None = option(
+        "penalty-exempt",
+        networks,
+        "Networks whose misdeeds do not count, such as a gateway or a proxy with many honest peers behind it.",
+        default=None,
+        defaults={"guard": _LOCAL, "pop": _LOCAL},
+        refines=True,
+    )
+    prefix: Prefix = option("peer-prefix", prefix, PREFIX_HELP, default=Prefix())
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what contradicts itself."""
+        super().__attrs_post_init__()
+        if self.longest < self.shortest:
+            most, least = duration.text(self.longest), duration.text(self.shortest)
+            raise OptionError(f"option penalty-most: {most} is less than the {least} of penalty-for")
+
+    def install(self, house: House) -> Opener:
+        """Begin to hear of misdeeds."""
+        keeper = Keeper(self, house)
+        house.when_misdeed(keeper.hear)
+        house.penalties.append(Ledger(keeper.table, self.prefix, house))
+        return keeper.open
+
+
+class Keeper:
+    """Writes misdeeds down, and turns away who has too many.
+
+    Args:
+        limit: the guard.
+        house: the service's clock and voice.
+    """
+
+    def __init__(self, limit: Penalties, house: House) -> None:
+        self.limit = limit
+        self.house = house
+        self.table = PenaltyTable(Terms(limit.penalty, limit.shortest, limit.longest), os.urandom(32))
+        self.complained = -inf
+
+    def open(self, connection: Connection) -> None:
+        """Let a newcomer pass, or refuse it."""
+        host = connection.host
+        if not self.table.offenders or host is None:
+            return
+        now = self.house.reactor.seconds()
+        record = self.table.refused(peer_key(host, self.limit.prefix), now)
+        if record is not None:
+            connection.refuse(Penalised(self.limit.penalty, self.observed(record), record.until - now))
+
+    def observed(self, record: Record) -> Frequency:
+        """What a penalty was for, in the unit of the limit."""
+        return Frequency(ceil(record.peak), self.limit.penalty.period)
+
+    def hear(self, connection: Connection, misdeed: Misdeed) -> None:
+        """Write down a misdeed; say so when a penalty begins with it."""
+        host, limit, table = connection.host, self.limit, self.table
+        if host is None or (limit.exempt is not None and limit.exempt.contains(host)):
+            return
+        key, now = peer_key(host, limit.prefix), self.house.reactor.seconds()
+        if limit.observe:
+            # Who would have been refused could not have done this.
+            running = table.refused(key, now)
+            if running is not None and now - connection.age >= table.began(running):
+                return
+        lost = table.forgotten + table.displaced
+        record = table.add(key, misdeed.kind, misdeed.weight, now, misdeed.once)
+        if record is not None:
+            self.tell(host, key, record, now)
+        if table.forgotten + table.displaced > lost:
+            self.complain(now)
+
+    def tell(self, host: str, key: Hashable, record: Record, now: float) -> None:
+        """A penalty begins."""
+        limit = self.limit
+        about: dict[str, object] = {"client.address": host, "guard": "Penalties", "option": "penalty"}
+        about["limit"], about["observed"] = (frequency.text(each) for each in (limit.penalty, self.observed(record)))
+        about |= {"duration": round(record.until - now, 3), "times": record.times + 1}
+        if limit.observe:
+            about["observe"] = True
+        about |= {"peer": name_of(key, limit.prefix), "kinds": ",".join(record.kinds)}
+        self.house.tell("penalised", about)
+
+    def complain(self, now: float) -> None:
+        """The table is full; said once a minute."""
+        if not 0 <= now - self.complained < 60:  # noqa: PLR2004 - once a minute
+            self.complained = now
+            about = {"guard": "Penalties", "option": "penalty", "limit": len(self.table)}
+            why = "who misbehaved longest ago is forgotten, or who is refused for least, if others are as well"
+            self.house.tell("full", {**about, "reason": why})
+
+
+@attrs.frozen
+class Ledger:
+    """What an operator sees of the table, and may do to it.
+
+    Args:
+        table: the table.
+        prefix: how many bits make one peer.
+        house: the service's clock.
+    """
+
+    table: PenaltyTable
+    prefix: Prefix
+    house: House
+
+    def rows(self, most: int | None = None) -> list[Row]:
+        """Who has misbehaved lately, those first who are refused for longest; their keys are texts.
+
+        Args:
+            most: so many of them; None for all.
+        """
+        rows = self.table.rows(self.house.reactor.seconds(), most)
+        return [attrs.evolve(each, key=name_of(each.key, self.prefix)) for each in rows]
+
+    def clear(self, peer: str | None = None) -> int:
+        """Forget what a peer has done, and end its penalty.
+
+        Args:
+            peer: an address, or a key as :meth:`rows` has it; None for everybody.
+
+        Returns:
+            How many peers were forgotten.
+        """
+        if peer is None:
+            return self.table.clear_all()
+        return int(self.table.clear(peer_key(peer.strip().partition("/")[0], self.prefix)))
+
+
+def name_of(key: Any, prefix: Prefix) -> str:
+    """What a person calls a peer: its address, or the network that is one peer.
+
+    Args:
+        key: by what it is counted; see :func:`netguard.peer.peer_key`.
+        prefix: how many bits make one peer.
+    """
+    if isinstance(key, str):
+        return key
+    version, number = key
+    family, size, bits = (AF_INET6, 128, prefix.ipv6) if version == _IPV6 else (AF_INET, 32, prefix.ipv4)
+    address = inet_ntop(family, (number << (size - bits)).to_bytes(size // 8, "big"))
+    return address if bits == size else f"{address}/{bits}"
