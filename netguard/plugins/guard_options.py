@@ -14,9 +14,10 @@ from twisted.python import usage
 from netguard import config as files
 from netguard.errors import OptionError
 from netguard.events import FORMATS
-from netguard.options import Option, options_of
-from netguard.plugins import logs
-from netguard.policy import CATALOGUE, OBSERVE, Policy, flags
+from netguard.options import Option, options_of, spelled_out
+from netguard.plugins import locking, logs
+from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
+from netguard.process.instance import InstanceError, SingleInstance
 
 _WIDTH = 100
 
@@ -37,6 +38,13 @@ def _listed(flag: str) -> Callable[[Any, str], None]:
     return take
 
 
+def _spelled(flag: str, word: str) -> Callable[[Any, str], None]:
+    def take(self: GuardOptions, value: str) -> None:
+        self.given.setdefault(flag, []).extend(spelled_out(word, value))
+
+    return take
+
+
 def _observe(self: GuardOptions, value: str) -> None:
     self.given[OBSERVE] = f"{self.given[OBSERVE]},{value}" if OBSERVE in self.given else value
 
@@ -47,6 +55,7 @@ class GuardOptions(usage.Options):
     Attributes:
         surface: whose defaults hold, ``guard`` or ``pop``; a subclass says so.
         given: the guards' options that stand on the command line, by flag.
+        instance: the lock that lets one instance run, or None.
         config: what the file says, once the options have been parsed.
         policy: the guards, likewise.
     """
@@ -54,10 +63,17 @@ class GuardOptions(usage.Options):
     surface: ClassVar[str] = "guard"
     about: ClassVar[str] = ""
     config: files.Config
+    instance: SingleInstance | None
     policy: Policy
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["config", None, None, "a TOML file with the options below under [guards]; the command line wins"],
+        [
+            "lock",
+            None,
+            None,
+            "lock this file, so that one instance runs; or none (default: the pidfile and .lock)",
+        ],
         ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
     ]
 
@@ -94,7 +110,11 @@ class GuardOptions(usage.Options):
         raise SystemExit(f"twistd {name}: {message} (see twistd {see or name} --help)") from None
 
     def postOptions(self) -> None:
-        """Make the policy: the command line before the file, the file before the defaults."""
+        """Take the lock; then make the policy: the command line before the file, the file before the defaults."""
+        try:
+            self.instance = locking.take(self["lock"], self.parent)
+        except InstanceError as why:
+            raise usage.UsageError(str(why)) from None
         if self["log-format"] is not None:
             if self["log-format"] not in FORMATS:
                 raise usage.UsageError(f"--log-format is {' or '.join(FORMATS)}, not {self['log-format']!r}")
@@ -117,7 +137,7 @@ class GuardOptions(usage.Options):
             raise OptionError(why if listener is None else f"listener {listener}: {why}") from None
 
     def bring_log(self, service: Any) -> Any:
-        """Let a service set the log's format, if one was chosen.
+        """Let a service hold its lock, and set the log's format, if one was chosen.
 
         Args:
             service: what ``makeService`` is about to return.
@@ -125,6 +145,7 @@ class GuardOptions(usage.Options):
         Returns:
             The same service.
         """
+        locking.bring(service, self.instance, self.parent)
         if self["log-format"] is not None and self.parent is not None:
             logs.bring(service, self["log-format"], self.parent, verbose=bool(self["verbose"]))
         return service
@@ -132,7 +153,7 @@ class GuardOptions(usage.Options):
     def getUsage(self, width: int | None = None) -> str:
         """The help: the plugin's own options, then the guards one by one, with units, examples and defaults."""
         width = min(width or _WIDTH, _WIDTH)
-        own = [name.rstrip("=") for name in self.longOpt if name.rstrip("=") not in (*flags(), OBSERVE)]
+        own = [name.rstrip("=") for name in self.longOpt if name.rstrip("=") not in words()]
         parts = [self.about.strip(), _chunk("Options:", [(name, self._doc(name)) for name in own], width)]
         parts += [self._guard_usage(guard, width) for guard in CATALOGUE]
         parts.append(_chunk("All guards", [(f"{OBSERVE}=", _OBSERVE_HELP)], width))
@@ -144,7 +165,10 @@ class GuardOptions(usage.Options):
 
     def _guard_usage(self, guard: type, width: int) -> str:
         summary = (guard.__doc__ or "").strip().partition("\n")[0]
-        rows = [(f"{one.flag}=", explain(guard, one, self.surface)) for one in options_of(guard)]
+        rows = []
+        for one in options_of(guard):
+            rows.append((f"{one.flag}=", explain(guard, one, self.surface)))
+            rows += [(f"{word}=", _spelling(one.flag, word)) for word in one.shorthands]
         return _chunk(f"{guard.__name__}: {summary}", rows, width)
 
 
@@ -175,10 +199,14 @@ def explain(guard: type, one: Option, surface: str) -> str:
         one: the option.
         surface: whose default is told.
     """
-    default = one.defaults.get(surface)
-    if one.qualifies:
-        default = one.unit.text(fields_dict(guard)[one.field].default)
+    default, refined = one.defaults.get(surface), fields_dict(guard)[one.field].default
+    if one.qualifies and refined is not None:
+        default = one.unit.text(refined)
     return f"{one.help} Write {one.unit.expects}. Default: {default or 'off'}."
+
+
+def _spelling(flag: str, word: str) -> str:
+    return f"--{word} VALUE is the same as --{flag} '{word} VALUE'; the order in which they are given counts."
 
 
 def _chunk(title: str, rows: Iterable[tuple[str, str]], width: int) -> str:
@@ -195,6 +223,10 @@ def _declare(flags_of: Mapping[str, tuple[Option, ...]]) -> None:
         take = _listed(flag) if ones[0].unit.many else _once(flag)
         take.__doc__ = ones[0].help
         setattr(GuardOptions, "opt_" + flag.replace("-", "_"), take)
+        for word in ones[0].shorthands:
+            short = _spelled(flag, word)
+            short.__doc__ = _spelling(flag, word)
+            setattr(GuardOptions, "opt_" + word.replace("-", "_"), short)
 
 
 _declare(flags())

@@ -1,0 +1,116 @@
+"""``--lock``: one instance of a service, decided before twistd looks at its pidfile and before any log is opened.
+
+twistd reads a pidfile, decides, and writes it later: two starts at once both run, and a pid that another program has by
+now stops a start for ever. Who holds the lock knows that no other instance lives, so whatever the pidfile says is old.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+
+from netguard.process.instance import InstanceError, SingleInstance
+
+NONE = "none"
+SUFFIX = ".lock"
+
+_Service: Any = Service  # it is not annotated
+_log = Logger(namespace="netguard")
+
+
+def take(wanted: str | None, twistd: MutableMapping[str, Any] | None) -> SingleInstance | None:
+    """Take the lock of a service that is about to start.
+
+    Args:
+        wanted: a path, ``none`` for no lock, or None for the pidfile's name with ``.lock`` behind it.
+        twistd: the options of twistd itself, whose pidfile is removed when it says that somebody runs; None where the
+            options are not twistd's.
+
+    Returns:
+        The lock, held; None when none is wanted, or no pidfile is there that it could be beside.
+
+    Raises:
+        InstanceError: another instance runs, or the lock cannot be had.
+    """
+    if wanted == NONE or twistd is None or "pidfile" not in twistd:
+        return None
+    pidfile = _final(twistd) if twistd["pidfile"] else None
+    if wanted is None and pidfile is None:
+        return None
+    path = Path(f"{pidfile}{SUFFIX}") if wanted is None else Path(wanted)
+    lock = SingleInstance(path, twistd.get("uid"))
+    lock.acquire()
+    if pidfile is not None:
+        if twistd.get("chroot") is None:
+            twistd["pidfile"] = str(pidfile)  # twistd looks in one directory, and writes in another (--rundir)
+        _remove(pidfile)
+    return lock
+
+
+def _final(twistd: Mapping[str, Any]) -> Path:
+    """Where the pidfile will be, as this process sees it now: --chroot and --rundir come later."""
+    chroot, rundir, pidfile = twistd.get("chroot"), twistd.get("rundir") or ".", twistd["pidfile"]
+    if chroot is None:
+        return Path(rundir, pidfile).absolute()
+    return Path(chroot, rundir.lstrip("/"), pidfile.lstrip("/")).absolute()
+
+
+def _remove(pidfile: Path) -> None:
+    try:
+        before = pidfile.read_bytes()[:20]
+        pidfile.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as why:
+        raise InstanceError(f"the pidfile {pidfile} is in the way: {why.strerror}") from None
+    _log.warn("{pidfile} was left behind, by process {pid!r}", pidfile=str(pidfile), pid=before)
+
+
+def bring(service: Any, lock: SingleInstance | None, twistd: Mapping[str, Any] | None) -> None:
+    """Let the lock say who holds it, once the process is the one that stays.
+
+    Args:
+        service: what ``makeService`` is about to return.
+        lock: the lock, or None.
+        twistd: the options of twistd itself.
+    """
+    if lock is None or twistd is None:
+        return
+    join = service.setServiceParent
+
+    def join_behind(parent: Any) -> None:
+        _Holder(lock, twistd).setServiceParent(parent)
+        join(parent)
+
+    service.setServiceParent = join_behind
+
+
+class _Holder(_Service):  # type: ignore[misc]
+    """Starts first of all: by now twistd has become a daemon, and is still who it was.
+
+    Args:
+        lock: the lock.
+        twistd: the options of twistd itself.
+    """
+
+    def __init__(self, lock: SingleInstance, twistd: Mapping[str, Any]) -> None:
+        self.lock = lock
+        self.twistd = twistd
+
+    def privilegedStartService(self) -> None:
+        """Say who holds the lock, and let the files belong to the user who has to remove them."""
+        super().privilegedStartService()
+        self.lock.claim()
+        uid, gid = self.twistd.get("uid"), self.twistd.get("gid")
+        if uid is not None:
+            with suppress(OSError):  # not root: then nobody changes who it is, either
+                self.lock.give_to(uid, gid)
+            for name in (self.twistd["pidfile"], self.twistd["logfile"]):
+                with suppress(OSError):
+                    os.chown(name or "twistd.log", uid, -1 if gid is None else gid, follow_symlinks=False)
