@@ -189,9 +189,9 @@ def first_sentence(thing: object) -> str:
 
 def default_of(guard: type, one: Option, surface: str) -> str:
     """The default of an option on one surface, as one would write it; empty when it is off."""
-    text = one.defaults.get(surface, "")
-    if one.qualifies:
-        text = one.unit.text(attrs.fields_dict(guard)[one.field].default)
+    text, refined = one.defaults.get(surface, ""), attrs.fields_dict(guard)[one.field].default
+    if one.qualifies and refined is not None:
+        text = one.unit.text(refined)
     return f"`{text}`" if text else ""
 
 

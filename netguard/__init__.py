@@ -11,6 +11,7 @@ from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
+from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import Refusal
@@ -35,6 +36,7 @@ __all__ = [
     "HandshakeTimeout",
     "IdleTimeout",
     "Lifetime",
+    "LoadShedding",
     "LoginTimeout",
     "MinimumRate",
     "Policy",

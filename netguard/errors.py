@@ -198,6 +198,20 @@ class PeerConnectingTooFast(Reason):
     summary = "connections come too fast from this peer"
 
 
+class Shedding(Reason):
+    """The service is overloaded, by one of the signals that it goes by, and takes no newcomers for a while."""
+
+    guard, option, unit = "LoadShedding", "shed", units.Unit("text", "text", str)
+    summary = "the service is overloaded"
+
+
+class TooManyPending(Reason):
+    """As many peers are on their way to being settled as may be."""
+
+    guard, option, unit = "LoadShedding", "shed-limit", units.adaptive
+    summary = "too many peers are not yet past their login"
+
+
 class Draining(Reason):
     """The service is closing and takes no new connections."""
 

@@ -54,6 +54,7 @@ VOCABULARY: Mapping[str, Kind] = {
     "would_pause": Kind(LogLevel.warn, "A guard in observe mode would have slowed the connection down."),
     "shedding": Kind(LogLevel.warn, "The service is overloaded and sheds load; the line says by which signal and how."),
     "recovered": Kind(LogLevel.info, "A signal of overload has been low for long enough; it sheds nothing any more."),
+    "unreadable": Kind(LogLevel.warn, "A signal of overload cannot be read here, so nothing is shed for its sake."),
     "penalised": Kind(LogLevel.warn, "A peer has misbehaved too often and is refused for a while."),
     "reloaded": Kind(LogLevel.info, "Files that guards use have been read again."),
     "session": Kind(LogLevel.info, "A session of the service ended; one line with what it did."),

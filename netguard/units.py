@@ -134,6 +134,10 @@ def _parse_count(value: float | str) -> int:
     return _whole(value)
 
 
+def _parse_adaptive(value: float | str) -> int | str:
+    return "adaptive" if isinstance(value, str) and value.strip().lower() == "adaptive" else _parse_count(value)
+
+
 @frozen
 class Frequency:
     """So many events in a period; the number of events is also how many may come at once.
@@ -278,6 +282,7 @@ rate = Unit(
     lambda value: f"{_write_size(value)}/s",
 )
 count = Unit("count", "a whole number above 0", _parse_count, _exact)
+adaptive = Unit("limit", "adaptive, or a whole number above 0", _parse_adaptive)
 frequency = Unit("frequency", "a number in a period such as 10/s, 600/min or 10", _parse_frequency, _write_frequency)
 prefix = Unit(
     "prefix",

@@ -119,7 +119,7 @@ def test_a_policy_is_made_from_options() -> None:
 def test_defaults_hold_until_they_are_switched_off() -> None:
     """Each surface has its own; an option that is given wins."""
     bare = Policy.from_options({}, "guard")
-    assert bare == Policy.from_options(defaults("guard"))
+    assert bare == Policy.from_options({**defaults("guard"), "penalty-exempt": "off"})  # which there is nothing to
     assert bare != Policy.from_options({}, "pop")
     assert IdleTimeout("5m") in bare.guards
     assert IdleTimeout(7) in Policy.from_options({"idle": 7}, "guard").guards
@@ -131,8 +131,9 @@ def test_the_defaults_are_those_of_the_catalogue() -> None:
     assert set(defaults("guard")) == {
         *("idle", "first-byte", "handshake", "write-stall"),
         *("max-queue", "max-connections", "max-per-peer"),
+        "penalty-exempt",  # for those who add a penalty
     }
-    assert set(defaults("pop")) == {*defaults("guard"), "login", "lifetime", "min-rate-out", "max-item"}
+    assert set(defaults("pop")) == {*defaults("guard"), "login", "lifetime", "min-rate-out", "max-item", "shed", "penalty"}
     assert {flag: defaults("pop")[flag] for flag in ("idle", "first-byte", "handshake", "login", "lifetime")} == {
         "idle": "10m",
         "first-byte": "60s",
@@ -209,12 +210,21 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.frequency: st.builds(Frequency, st.integers(1, 10**6), st.sampled_from([1, 60, 3600, 7.5])),
     units.prefix: st.builds(Prefix, st.integers(0, 32), st.integers(0, 128)),
     units.delimiter: st.binary(min_size=1, max_size=5),
+    units.adaptive: st.integers(1, 10**6) | st.just("adaptive"),
     transport_kind: st.sampled_from(["native", "stock"]),
     refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
 # Of units that only one option has, by its flag.
-CHOSEN: dict[str, st.SearchStrategy[Any]] = {}
-TEXTS: dict[str, str] = {}
+CHOSEN: dict[str, st.SearchStrategy[Any]] = {
+    "shed": st.sampled_from(["lag>250ms", "load>8.5,rss>1GiB,fds>90%", ["pressure>20%", "connections>9"]]),
+    "shed-by": st.sampled_from(["refuse", "tighten", ("refuse", "tighten")]),
+    "exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
+    "penalty-for": st.floats(0.1, 3600),
+    "penalty-most": st.floats(3600, 1e7),
+    "penalty-exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
+}
+TEXTS: dict[str, str] = {"shed": "lag>7s", "shed-by": "refuse,tighten", "shed-limit": "7", "exempt": "192.0.2.0/24"}
+TEXTS |= {"penalty-most": "7h", "penalty-exempt": "192.0.2.0/24"}
 
 
 def _values_of(one: Option) -> st.SearchStrategy[Any]:
@@ -231,7 +241,7 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
     given: dict[str, Any] = {one.flag: draw(_values_of(one)) for one in chosen}
     here = [guard for guard in CATALOGUE if any(one.flag in given for one in options_of(guard))]
     for one in (one for guard in here for one in options_of(guard) if one.qualifies):
-        if draw(st.booleans()):
+        if draw(st.booleans()) and (one.flag != "shed-by" or "shed" in given):
             given[one.flag] = draw(_values_of(one))
     observed = draw(st.lists(st.sampled_from([guard.__name__ for guard in here]), unique=True))
     return {**given, "observe": observed} if observed else given
@@ -294,7 +304,7 @@ def test_every_guard_of_the_catalogue_is_there_once() -> None:
     assert len(set(CATALOGUE)) == len(CATALOGUE)
     for flag, ones in flags().items():
         assert flag == flag.lower().replace("_", "-")
-        assert len(ones) == (2 if flag == "peer-prefix" else 1)
+        assert len(ones) == (3 if flag == "peer-prefix" else 1)
         assert all(one == ones[0] for one in ones)
 
 

@@ -176,6 +176,36 @@ class Gradient:
         return now + MEASURE_EVERY * (0.85 + 0.3 * self._random())
 
 
+class Steady:
+    """A limit on pending connections that somebody has chosen.
+
+    Args:
+        limit: how many may be pending.
+
+    Attributes:
+        pending: how many are.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.pending = 0
+
+    def come(self, now: float) -> bool:
+        """Somebody comes; see :meth:`Gradient.come`."""
+        if self.pending >= self.limit:
+            return False
+        self.pending += 1
+        return True
+
+    def leave(self, now: float) -> None:
+        """Somebody who came is gone; see :meth:`Gradient.leave`."""
+        self.pending -= 1
+
+    def settle(self, now: float, took: float) -> None:
+        """Somebody who came is settled; see :meth:`Gradient.settle`."""
+        self.pending -= 1
+
+
 class Window:
     """The settle times of a while.
 

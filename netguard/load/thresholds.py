@@ -212,12 +212,14 @@ class Alarm:
     Attributes:
         on: whether it holds.
         observed: the figure that was last seen above the threshold.
+        figure: the figure that was last seen; None when it could not be read.
     """
 
     def __init__(self, condition: Condition) -> None:
         self.condition = condition
         self.on = False
         self.observed = 0.0
+        self.figure: float | None = None
         self._low: float | None = None
 
     def look(self, now: float, figure: float | None) -> bool:
@@ -230,7 +232,7 @@ class Alarm:
         Returns:
             Whether the condition began to hold now, or ceased to.
         """
-        before = self.on
+        before, self.figure = self.on, figure
         if figure is None:
             self.on = False
         elif figure > self.condition.limit:
