@@ -25,8 +25,8 @@ from attrs import field, frozen
 
 from netguard.config_lines import Lines
 from netguard.errors import OptionError, UnknownOption
-from netguard.options import is_off
-from netguard.policy import OBSERVE, flags
+from netguard.options import is_off, spelled_out
+from netguard.policy import OBSERVE, flags, shorthands, without_shorthands, words
 
 TABLE = "guards"
 LISTENERS = "listeners"
@@ -54,7 +54,8 @@ class Config:
         Args:
             listener: the endpoint as ``--listen`` has it.
         """
-        return {**self.guards, **self.listeners.get(listener or "", {})}
+        own = self.listeners.get(listener or "", {})
+        return {**without_shorthands(self.guards), **without_shorthands(own)}
 
     def refuse_others(self, listens: list[str]) -> None:
         """Refuse a file that has options for a listener that does not exist.
@@ -85,9 +86,13 @@ class Config:
         Returns:
             None when the file does not have it.
         """
-        if listener is not None and flag in self.listeners.get(listener, {}):
-            return self._at((LISTENERS, listener), flag)
-        return self._at((TABLE,), flag) if flag in self.guards else None
+        same = (flag, *(word for word, meant in shorthands().items() if meant == flag))
+        own = {} if listener is None else self.listeners.get(listener, {})
+        for table, place in ((own, (LISTENERS, listener or "")), (self.guards, (TABLE,))):
+            for word in same:
+                if word in table:
+                    return self._at(place, word)
+        return None
 
 
 def load(path: str | Path) -> Config:
@@ -133,8 +138,7 @@ class _Reader:
         """The document's options, or the first mistake."""
         for name in document:
             if name not in (TABLE, LISTENERS):
-                known = flags()
-                hint = f"; options stand under [{TABLE}]" if name in known or name == OBSERVE else ""
+                hint = f"; options stand under [{TABLE}]" if name in words() else ""
                 unknown = UnknownOption(name, [TABLE, LISTENERS], "table or key")
                 self.fail(f"{unknown}{hint}", (), name)
         listeners = document.get(LISTENERS, {})
@@ -163,14 +167,15 @@ class _Reader:
             if value is False or isinstance(value, str) or _is_words(value):
                 return value
             self.fail(f"{OBSERVE}: write names of guards, or all, as a string or a list of strings", table, flag)
-        if flag not in known:
-            self.fail(str(UnknownOption(flag, [*known, OBSERVE])), table, flag)
-        unit = known[flag][0].unit
+        if flag not in words():
+            self.fail(str(UnknownOption(flag, words())), table, flag)
+        short = shorthands().get(flag)
+        unit = known[short or flag][0].unit
         if value is True:
             self.fail(f"{flag}: true is not {unit.expects}", table, flag)
         if not is_off(value):
             try:
-                unit(value)
+                unit(value if short is None else spelled_out(flag, value))
             except ValueError as why:
                 self.fail(f"{flag}: {why}", table, flag)
         return value

@@ -29,7 +29,7 @@ from zope.interface import Interface, implementer
 from netguard.endpoint_strings import CLIENTS, PROXIED, SERVERS, Description, Kind
 from netguard.errors import OptionError, UnknownOption
 from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpoint
-from netguard.policy import OBSERVE, Policy, flags
+from netguard.policy import Policy, words
 
 PREFIX = "guard"
 _SURFACE = "guard"
@@ -144,7 +144,7 @@ def _policy(given: Description) -> Policy:
 
 
 def _ours() -> tuple[str, ...]:
-    return (*flags(), OBSERVE)
+    return words()
 
 
 def _inside(side: _Side, reactor: Any, inner: Description, guards: tuple[str, ...] = ()) -> Any:

@@ -166,7 +166,7 @@ def _ranges(numbered: list[tuple[int, Network]], size: int, nobody: int) -> tupl
         start = int(network.network_address)
         leave(start)
         answers[start] = min(number, around[-1][1])
-        around.append((start + network.num_addresses, answers[start]))
+        around.append((start + (1 << (8 * size - network.prefixlen)), answers[start]))
     while len(around) > 1:
         end, _ = around.pop()
         answers[end] = around[-1][1]

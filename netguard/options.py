@@ -30,6 +30,8 @@ class Option:
         defaults: text by surface: ``guard`` (a bare ``guard:`` or ``netguard-wrap``), ``pop`` (``netguard-pop``).
         qualifies: it only refines other options of its guard and brings no guard into being by itself.
         field: the Python argument.
+        shorthands: words that stand for the flag and for the first word of each value, on every surface: ``word VALUE``
+            is ``flag "word VALUE"``.
     """
 
     flag: str
@@ -38,6 +40,7 @@ class Option:
     defaults: Mapping[str, str] = attrs.field(factory=dict)
     qualifies: bool = False
     field: str = ""
+    shorthands: tuple[str, ...] = ()
 
 
 def choice(*words: str) -> Unit:
@@ -71,6 +74,7 @@ def option(
     default: Any = attrs.NOTHING,
     defaults: Mapping[str, str] | None = None,
     refines: bool = False,
+    shorthands: tuple[str, ...] = (),
 ) -> Any:
     """Declare a field of a guard as an option.
 
@@ -82,6 +86,7 @@ def option(
             the option is one of several that bring the guard about; with anything else it refines the others.
         defaults: text by surface, for the options that are on unless switched off; see :class:`Option`.
         refines: it refines the others although its default is None.
+        shorthands: words that stand for the flag and for the first word of each value; see :class:`Option`.
 
     Raises:
         OptionError: (when a guard is made) the value is not of that unit; the text names the option.
@@ -93,12 +98,27 @@ def option(
         try:
             return converter(value)
         except ValueError as why:
-            message = f"option {flag}: {why}"
+            also = f" ({', '.join(shorthands)})" if shorthands else ""
+            message = f"option {flag}{also}: {why}"
             raise OptionError(message) from None
 
     qualifies = refines or (default is not attrs.NOTHING and default is not None)
-    what = Option(flag, converter, help, dict(defaults or {}), qualifies)
+    what = Option(flag, converter, help, dict(defaults or {}), qualifies, shorthands=shorthands)
     return attrs.field(default=default, converter=convert, metadata={_KEY: what})
+
+
+def spelled_out(word: str, value: Any) -> list[str]:
+    """What a shorthand stands for: the values of the option that it belongs to.
+
+    Args:
+        word: the shorthand, which becomes the first word of each value.
+        value: one value, several with commas, or a list.
+    """
+    if is_off(value):
+        return ["off"]
+    if isinstance(value, list | tuple):
+        return [item for each in value for item in spelled_out(word, each)]
+    return [f"{word} {each.strip()}" for each in str(value).split(",")]
 
 
 def options_of(guard: type) -> tuple[Option, ...]:

@@ -24,7 +24,7 @@ from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import Refusal
 from netguard.guards.transport import Transport
 from netguard.guards.write_stall import WriteStall
-from netguard.options import Option, is_off, options_of
+from netguard.options import Option, is_off, options_of, spelled_out
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
@@ -56,6 +56,35 @@ def flags() -> dict[str, tuple[Option, ...]]:
     for each in CATALOGUE:
         for one in options_of(each):
             found[one.flag] = (*found.get(one.flag, ()), one)
+    return found
+
+
+def shorthands() -> dict[str, str]:
+    """The words that stand for an option and for the first word of its values; see :class:`netguard.options.Option`."""
+    return {word: flag for flag, ones in flags().items() for word in ones[0].shorthands}
+
+
+def words() -> tuple[str, ...]:
+    """Every word that means something as an option, whatever the surface."""
+    return (*flags(), *shorthands(), OBSERVE)
+
+
+def without_shorthands(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same options, each under its flag; what several words say of one stays in the order in which they stand.
+
+    Args:
+        given: values by flag or shorthand.
+    """
+    known = shorthands()
+    mixed = {known[word] for word in given if word in known}
+    found: dict[str, Any] = {}
+    for word, value in given.items():
+        if word in known:
+            found[known[word]] = [*found.get(known[word], ()), *spelled_out(word, value)]
+        elif word in mixed:
+            found[word] = [*found.get(word, ()), *(value if isinstance(value, list | tuple) else [value])]
+        else:
+            found[word] = value
     return found
 
 
@@ -102,10 +131,11 @@ class Policy:
             UnknownOption: no guard has such an option.
             OptionError: a value is not of its option's unit, or an option has nothing to refine.
         """
-        known = flags()
-        for flag in given:
-            if flag not in known and flag != OBSERVE:
-                raise UnknownOption(flag, [*known, OBSERVE])
+        known = words()
+        for word in given:
+            if word not in known:
+                raise UnknownOption(word, known)
+        given = without_shorthands(given)
         wanted = {**(defaults(surface) if surface else {}), **given}
         observe = wanted.pop(OBSERVE, None)
         on = {flag: value for flag, value in wanted.items() if not is_off(value)}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from netguard import config
 from netguard.commands.contract import Refusal
 from netguard.errors import OptionError
-from netguard.policy import OBSERVE, Policy, flags
+from netguard.options import spelled_out
+from netguard.policy import OBSERVE, Policy, flags, shorthands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,10 @@ class _Give(argparse.Action):
         given: dict[str, Any] = {**namespace.given}
         namespace.given = given
         flag = (option_string or "").removeprefix("--")
-        if flag == OBSERVE or flags()[flag][0].unit.many:
+        short = shorthands().get(flag)
+        if short is not None:
+            given[short] = [*given.get(short, []), *spelled_out(flag, values)]
+        elif flag == OBSERVE or flags()[flag][0].unit.many:
             given[flag] = [*given.get(flag, []), values]
         elif flag in given:
             parser.error(f"--{flag} is given twice")
@@ -58,7 +62,8 @@ def add_guard_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(given={})
     group = parser.add_argument_group("options of the guards, as the services have them")
     for flag, ones in flags().items():
-        group.add_argument(f"--{flag}", action=_Give, metavar=_word(ones[0]), help=argparse.SUPPRESS)
+        for word in (flag, *ones[0].shorthands):
+            group.add_argument(f"--{word}", action=_Give, metavar=_word(ones[0]), help=argparse.SUPPRESS)
     group.add_argument(f"--{OBSERVE}", action=_Give, metavar="GUARD", help=argparse.SUPPRESS)
 
 
