@@ -19,7 +19,7 @@ from netguard.accounts.bounded import BoundedWork, InThread
 from netguard.accounts.interface import Account, AccountsTrouble
 from netguard.accounts.judge import Judge
 from netguard.accounts.store import Store
-from netguard.wire import sasl
+from netguard.wire import mechanisms, sasl
 
 if TYPE_CHECKING:
     import os
@@ -79,9 +79,9 @@ class StoredAccounts:
         self._store.close()
 
     @property
-    def tokens(self) -> bool:
-        """Whether bearer tokens can be checked; see `netguard.accounts.interface.SaslAccounts`."""
-        return self._whose_token is not None
+    def mechanisms(self) -> tuple[str, ...]:
+        """All mechanisms, OAUTHBEARER where tokens can be checked; see `netguard.accounts.interface.SaslAccounts`."""
+        return tuple(name for name in mechanisms.ALL if name != mechanisms.OAUTHBEARER or self._whose_token is not None)
 
     def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Deferred[Account | None]:
         """Check a login by APOP; see `netguard.accounts.interface.Accounts`."""

@@ -82,8 +82,8 @@ class SaslAccounts(Accounts, Protocol):
     """Accounts that a session can ask what SASL mechanisms want to know."""
 
     @property
-    def tokens(self) -> bool:
-        """Whether bearer tokens can be checked, and OAUTHBEARER may be offered."""
+    def mechanisms(self) -> Collection[str]:
+        """The SASL mechanisms, of `netguard.wire.mechanisms.ALL`, whose questions can be answered."""
         ...
 
     def answer(self, question: Question) -> Deferred[Any]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SCRAM_PLUS, SCRAM, EXTERNAL, OAUTHBEARER = scram.PLUS, scram.MECHANISM, "EXTERNAL", "OAUTHBEARER"
 OTP, CRAM_MD5, PLAIN, LOGIN = otp_sasl.MECHANISM, "CRAM-MD5", "PLAIN", "LOGIN"
 ALL = (SCRAM_PLUS, SCRAM, EXTERNAL, OAUTHBEARER, OTP, CRAM_MD5, PLAIN, LOGIN)
-# EXTERNAL and OAUTHBEARER show only where there is somebody to ask. CRAM-MD5 needs an open secret and is guessed
-# offline, and LOGIN is PLAIN for who knows no better: both only for who asks.
+# CRAM-MD5 needs an open secret and is guessed offline, and LOGIN is PLAIN for who knows no better: both only for who
+# asks.
 DEFAULT = (SCRAM_PLUS, SCRAM, EXTERNAL, OAUTHBEARER, OTP, PLAIN)
 # What may not pass in clear.
 _ONLY_IN_TLS = {EXTERNAL, OAUTHBEARER, PLAIN, LOGIN}
@@ -45,18 +45,16 @@ class Circumstances:
     """What a connection is like, as far as mechanisms care.
 
     Attributes:
-        enabled: the mechanisms that the operator wants, of `ALL`.
+        enabled: the mechanisms, of `ALL`, that the operator wants and whose questions the accounts can answer.
         secure: whether it is inside TLS.
         bindings: the data of the TLS channel by the name of a binding, as `tls-exporter`; without it no -PLUS.
         certificate: whether the client showed a certificate that names somebody.
-        tokens: whether somebody knows about bearer tokens.
     """
 
     enabled: tuple[str, ...] = DEFAULT
     secure: bool = False
     bindings: Mapping[str, bytes] = field(default_factory=dict)
     certificate: bool = False
-    tokens: bool = False
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -66,8 +64,6 @@ class Circumstances:
             missing.add(SCRAM_PLUS)
         if not self.certificate:
             missing.add(EXTERNAL)
-        if not self.tokens:
-            missing.add(OAUTHBEARER)
         return tuple(name for name in ALL if name in self.enabled and name not in missing)
 
     def start(self, name: str, random: Callable[[int], bytes], host: str) -> sasl.Mechanism | None:

@@ -20,7 +20,7 @@ from netguard.accounts.names import from_wire
 from netguard.accounts.passwords import Cost
 from netguard.accounts.schema import ITERATIONS
 from netguard.accounts.store import Found, Store
-from netguard.wire import apop, otp, scram
+from netguard.wire import apop, mechanisms, otp, scram
 from netguard.wire.sasl import (
     CheckCertificate,
     CheckCram,
@@ -400,7 +400,7 @@ async def test_bearer_tokens_are_somebody_elses(path: Path) -> None:
         return {"good": "alice", "foreign": "mallory"}.get(question.token)
 
     accounts = StoredAccounts(path, in_thread=maybeDeferred, whose_token=whose)
-    assert accounts.tokens
+    assert accounts.mechanisms == mechanisms.ALL
     assert await accounts.answer(CheckToken("alice", "good", "mail.example", 995)) == "alice"
     assert await accounts.answer(CheckToken("", "foreign")) is None
     assert await accounts.answer(CheckToken("", "bad")) is None
@@ -411,6 +411,6 @@ async def test_bearer_tokens_are_somebody_elses(path: Path) -> None:
 @pytest.mark.parametrize("question", [CheckToken("alice", "x"), CheckCertificate("alice")])
 async def test_what_a_file_cannot_know_is_trouble(accounts: StoredAccounts, question: Question) -> None:
     """Without a hook there are no tokens, and of certificates the connection knows."""
-    assert not accounts.tokens
+    assert set(mechanisms.ALL) - set(accounts.mechanisms) == {"OAUTHBEARER"}
     with pytest.raises(AccountsTrouble, match=f"cannot answer {type(question).__name__}"):
         await accounts.answer(question)

@@ -33,7 +33,7 @@ from netguard.wire.sasl import (
 )
 
 BINDINGS = {"tls-exporter": b"\x17" * 32}
-EVERYTHING = Circumstances(mechanisms.ALL, secure=True, bindings=BINDINGS, certificate=True, tokens=True)
+EVERYTHING = Circumstances(mechanisms.ALL, secure=True, bindings=BINDINGS, certificate=True)
 
 
 def started(name: str, circumstances: Circumstances = EVERYTHING) -> Mechanism | None:
@@ -47,16 +47,15 @@ def started(name: str, circumstances: Circumstances = EVERYTHING) -> Mechanism |
 def test_in_clear_nothing_that_gives_a_password_away() -> None:
     """Outside TLS SCRAM and one-time passwords are left, and by default no CRAM-MD5."""
     assert Circumstances().offered == ("SCRAM-SHA-256", "OTP")
-    assert Circumstances(mechanisms.ALL, tokens=True, certificate=True).offered == ("SCRAM-SHA-256", "OTP", "CRAM-MD5")
+    assert Circumstances(mechanisms.ALL, certificate=True).offered == ("SCRAM-SHA-256", "OTP", "CRAM-MD5")
 
 
 def test_inside_tls_what_can_be_used() -> None:
     """Each mechanism shows when what it needs is there, the best first."""
-    assert Circumstances(secure=True).offered == ("SCRAM-SHA-256", "OTP", "PLAIN")
+    assert Circumstances(secure=True).offered == ("SCRAM-SHA-256", "OAUTHBEARER", "OTP", "PLAIN")
     bound = Circumstances(secure=True, bindings=BINDINGS)
-    assert bound.offered == ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "OTP", "PLAIN")
+    assert bound.offered == ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "OAUTHBEARER", "OTP", "PLAIN")
     assert "EXTERNAL" in Circumstances(secure=True, certificate=True).offered
-    assert "OAUTHBEARER" in Circumstances(secure=True, tokens=True).offered
     assert EVERYTHING.offered == mechanisms.ALL
 
 

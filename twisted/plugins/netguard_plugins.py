@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.application.service import ServiceMaker
 
 from netguard.endpoints import GuardClientParser, GuardServerParser
+from netguard.plugins.auth import AuthFactory
 
 netguard_pop = ServiceMaker(
     "netguard-pop",
@@ -20,3 +21,4 @@ netguard_wrap = ServiceMaker(
 )
 guard_server_endpoints = GuardServerParser()
 guard_client_endpoints = GuardClientParser()
+netguard_auth = AuthFactory()
