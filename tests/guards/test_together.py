@@ -28,6 +28,7 @@ EVERYTHING = {
     "write-stall": "30s",
     "lifetime": "2h",
     "refusal": "reset",
+    "shed-limit": "adaptive",
     "transport": "native",
 }
 HOUR = 3600.0
