@@ -14,6 +14,8 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.penalties import Penalties
+from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.refusal import Refusal
 from netguard.guards.transport import Transport
 from netguard.guards.write_stall import WriteStall
@@ -39,7 +41,9 @@ __all__ = [
     "LoadShedding",
     "LoginTimeout",
     "MinimumRate",
+    "Penalties",
     "Policy",
+    "ProxyProtocol",
     "Refusal",
     "TimeoutMixin",
     "Transport",

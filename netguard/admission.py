@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from netguard.early import WAITING, Early
-from netguard.errors import Unwanted
+from netguard.errors import OpeningFailed, Unwanted
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -31,11 +31,14 @@ class Admission:
     Attributes:
         wrapped: the application's factory.
         opening: what the guards want of a new connection.
+        tls: by what (any context factory of Twisted's) TLS is begun on connections that the guards have let in, so
+            that a PROXY header comes before it. None where there is no TLS, or somebody else begins it.
         follower: who is told what became of each connection, or None.
     """
 
     wrapped: Any
     opening: Opening
+    tls: Any = None
     follower: Follower | None
     _reports: Reports
 
@@ -73,16 +76,18 @@ class Admission:
     def _await(self, wrapper: Wrapper, early: Early) -> None:
         if early.reader is not None:
             wrapper.connection.resume(WAITING)
-            self.hear(wrapper, early.taken())
+            wrapper.connection.after(early.within, self.heard_enough)
+            if kept := early.taken():
+                self.hear(wrapper, kept)
         else:
             wrapper.connection.pause(WAITING)
             waiting = self.opening.wait_for(wrapper.connection, early)
             waiting.addCallback(lambda _: self._ask_on(wrapper, early))
 
     def hear(self, wrapper: Wrapper, data: bytes) -> None:
-        """Bytes came for a guard that reads the first ones itself."""
+        """Bytes came for a guard that reads the first ones itself, or none did in time."""
         early = wrapper.early
-        heard = self.opening.hear(wrapper.connection, early, data) if early is not None and data else None
+        heard = None if early is None else self.opening.hear(wrapper.connection, early, data)
         if early is not None and heard is not None:
             early.reader = None
             wrapper.connection.claim(heard)
@@ -90,6 +95,15 @@ class Admission:
             if heard.rest:
                 early.keep(wrapper.connection, "dataReceived", heard.rest)
             self._ask_on(wrapper, early)
+
+    def heard_enough(self, connection: Connection) -> None:
+        """The time of a reader is up: it has heard enough, or the connection is refused."""
+        wrapper: Any = connection.meter
+        early = wrapper.early
+        if early is not None and early.reader is not None and connection.age >= early.within * connection.patience:
+            self.hear(wrapper, b"")
+            if wrapper.early is early and early.reader is not None:
+                connection.refuse(OpeningFailed())
 
     def _ask_on(self, wrapper: Wrapper, early: Early) -> None:
         connection = wrapper.connection
@@ -120,6 +134,21 @@ class Admission:
         protocol = wrapper.protocol
         if self._reports.verbose:
             self.report(wrapper.connection, "opened")
-        wrapper.start()
+        if self.tls is None:
+            wrapper.start()
+        else:
+            self._start_inside_tls(wrapper)
         if self.follower is not None:
             self.follower(wrapper, protocol)
+
+    def _start_inside_tls(self, wrapper: Wrapper) -> None:
+        """Begin TLS, of which everything that has come is a part, and let the application have what is inside."""
+        transport = wrapper.transport
+        come = b"" if wrapper.early is None else wrapper.early.taken()
+        transport.startTLS(self.tls)
+        layer = transport.protocol
+        layer.factory.wrappedFactory = self  # which Twisted asks for the application's ALPN protocols
+        wrapper.connection.secure()
+        wrapper.start()
+        if come and wrapper.connection.state == "open":
+            layer.dataReceived(come)

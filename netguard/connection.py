@@ -13,6 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 from netguard import plan
 from netguard.errors import OpeningFailed
 from netguard.facts import Facts, Way
+from netguard.meter import Taps, looks_of
 from netguard.verbs import Misdeed
 
 if TYPE_CHECKING:
@@ -71,10 +72,12 @@ class Connection(Facts):
     def tap(self, look: Callable[[bytes], object]) -> None:
         """Show every chunk that comes to ``look``, before it is delivered."""
         before = self.meter.tap
-        if before is None:
-            self.meter.tap = look
-        else:
-            self.meter.tap = lambda data: (before(data), look(data))
+        self.meter.tap = look if before is None else Taps([*looks_of(before), look])
+
+    def untap(self, look: Callable[[bytes], object]) -> None:
+        """Show no more chunks to ``look``; without anybody to show them to, they cost nothing again."""
+        left = [each for each in looks_of(self.meter.tap) if each != look]
+        self.meter.tap = Taps(left) if len(left) > 1 else next(iter(left), None)
 
     def pause(self, who: str, way: Way = "in") -> None:
         """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
@@ -137,7 +140,7 @@ class Connection(Facts):
         self.state = "cut"
         self.reason = reason
         self.meter.close()
-        if reason.weight:
+        if reason.weight and not (self.parting and reason.guard == "HandshakeTimeout"):  # some never send close_notify
             self.misdeed("cut", reason.weight)
         return True
 

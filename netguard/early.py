@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EARLY = 64 * 1024
 """So many bytes are kept while the guards decide: what one read may bring."""
 
+HEARING = 60.0
+"""So many seconds a reader of first bytes has, unless it says otherwise."""
+
 WAITING = "opening"
 """The holder of the pause while the guards decide."""
 
@@ -48,6 +51,11 @@ class Early:
         self.openers = openers
         self.kept: list[tuple[str, tuple[Any, ...]]] = []
         self.size = 0
+
+    @property
+    def within(self) -> float:
+        """Seconds after which the reader must have heard enough."""
+        return float(getattr(self.reader, "within", HEARING))
 
     def awaited(self) -> Awaitable[object]:
         """What the guard returned, to be awaited by whoever asks."""

@@ -26,6 +26,7 @@ from twisted.plugin import IPlugin, getPlugins
 from twisted.protocols.haproxy import proxyEndpoint
 from zope.interface import Interface, implementer
 
+from netguard.before_tls import BeforeTls
 from netguard.endpoint_strings import CLIENTS, PROXIED, SERVERS, Description, Kind
 from netguard.errors import OptionError, UnknownOption
 from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpoint
@@ -127,10 +128,21 @@ def _parse(side: _Side, reactor: Any, args: tuple[Any, ...], kwargs: Mapping[str
         given = Description.of(args, kwargs)
         policy = _policy(given)
         inner = Description(given.words, {key: text for key, text in given.keywords.items() if key not in _ours()})
+        if policy.before_tls and side is _SERVER:
+            _refuse_another_reader(inner)
+            reactor = BeforeTls(reactor)
         return _inside(side, reactor, inner, _ours()), policy
     except OptionError as why:
         _end_in_one_line(why)
         raise
+
+
+def _refuse_another_reader(inner: Description) -> None:
+    if inner.type == PROXIED:
+        raise OptionError(
+            f"endpoint guard:{inner.shown}: option proxy-from reads the PROXY header;"
+            " leave out haproxy:, which believes everybody"
+        )
 
 
 def _policy(given: Description) -> Policy:

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _LONGEST_NAME = 60
+_WORDS = units.Unit("words", "words", str)
+"""What was observed is told in words, always our own."""
+
+
+ORDINARY, SLIGHT = 1.0, 0.5
+"""Weights of what a peer was cut for: what no honest peer does, and what a broken network can do to one."""
 
 
 class OptionError(ValueError):
@@ -63,7 +69,9 @@ class Reason(ConnectionAborted):
     summary: ClassVar[str] = "ended by netguard"
     unit: ClassVar[units.Unit] = units.count
     weight: ClassVar[float] = 0.0
-    """How much of a misdeed it is to be cut for this; see :class:`netguard.guards.penalties.Penalties`."""
+    """How much of a misdeed it is to be cut for this (a failed login is 1): nothing where honest peers come to it by
+    themselves, such as by falling idle, and half where a broken network can be the cause; see
+    :class:`netguard.guards.penalties.Penalties`."""
 
     def __init__(self, limit: object = None, observed: object = None) -> None:
         if isinstance(observed, float):
@@ -96,21 +104,21 @@ class Idle(Reason):
 class NoFirstByte(Reason):
     """The peer connected and never said a word."""
 
-    guard, option, unit = "FirstByteTimeout", "first-byte", units.duration
+    guard, option, unit, weight = "FirstByteTimeout", "first-byte", units.duration, SLIGHT
     summary = "the peer sent nothing after connecting"
 
 
 class HandshakeTooSlow(Reason):
     """The TLS handshake, or what has to be settled before the application may start, took too long."""
 
-    guard, option, unit = "HandshakeTimeout", "handshake", units.duration
+    guard, option, unit, weight = "HandshakeTimeout", "handshake", units.duration, SLIGHT
     summary = "the handshake was not finished in time"
 
 
 class LoginTooSlow(Reason):
     """The application did not say in time that this peer is past its login."""
 
-    guard, option, unit = "LoginTimeout", "login", units.duration
+    guard, option, unit, weight = "LoginTimeout", "login", units.duration, SLIGHT
     summary = "the peer did not log in in time"
 
 
@@ -124,28 +132,28 @@ class LifetimeOver(Reason):
 class ReceivingTooSlow(Reason):
     """The peer began to send something and brings it at less than the minimum rate."""
 
-    guard, option, unit = "MinimumRate", "min-rate-in", units.rate
+    guard, option, unit, weight = "MinimumRate", "min-rate-in", units.rate, SLIGHT
     summary = "the peer sends too slowly"
 
 
 class SendingTooSlow(Reason):
     """The peer takes what we queued for it at less than the minimum rate."""
 
-    guard, option, unit = "MinimumRate", "min-rate-out", units.rate
+    guard, option, unit, weight = "MinimumRate", "min-rate-out", units.rate, SLIGHT
     summary = "the peer reads too slowly"
 
 
 class WriteStalled(Reason):
     """Bytes are queued for the peer and it takes none."""
 
-    guard, option, unit = "WriteStall", "write-stall", units.duration
+    guard, option, unit, weight = "WriteStall", "write-stall", units.duration, SLIGHT
     summary = "the peer stopped reading"
 
 
 class TooMuchReceived(Reason):
     """The peer sent more, in all, than a connection may bring."""
 
-    guard, option, unit = "ByteLimit", "max-in", units.size
+    guard, option, unit, weight = "ByteLimit", "max-in", units.size, ORDINARY
     summary = "the peer sent too much"
 
 
@@ -159,14 +167,14 @@ class TooMuchSent(Reason):
 class ItemTooLong(Reason):
     """The peer sent too many bytes without the delimiter that ends an item."""
 
-    guard, option, unit = "ByteLimit", "max-item", units.size
+    guard, option, unit, weight = "ByteLimit", "max-item", units.size, ORDINARY
     summary = "an item without its delimiter grew too long"
 
 
 class QueueTooLong(Reason):
     """Too many bytes wait for a peer that does not take them."""
 
-    guard, option, unit = "ByteLimit", "max-queue", units.size
+    guard, option, unit, weight = "ByteLimit", "max-queue", units.size, SLIGHT
     summary = "too much is queued for a peer that does not read it"
 
 
@@ -198,6 +206,64 @@ class PeerConnectingTooFast(Reason):
     summary = "connections come too fast from this peer"
 
 
+class ProxyHeaderMissing(Reason):
+    """The peer is a proxy that must say for whom it connects, and said nothing of the kind, or not in time."""
+
+    guard, option, unit = "ProxyProtocol", "proxy-from", units.duration
+    summary = "the peer must begin with a PROXY header and did not"
+
+
+class ProxyHeaderMalformed(Reason):
+    """The peer is a proxy that must say for whom it connects, and said it wrongly."""
+
+    guard, option, unit = "ProxyProtocol", "proxy-from", _WORDS
+    summary = "the PROXY header is malformed"
+
+
+class ProxyHeaderUnexpected(Reason):
+    """The peer sent a PROXY header, and is none of those whose headers are believed."""
+
+    guard, option, weight = "ProxyProtocol", "proxy-from", 1.0
+    summary = "the peer began with a PROXY header and must not"
+
+
+class Denied(Reason):
+    """The access rules do not let the peer in: a rule denies it, or none allows it.
+
+    Args:
+        limit: the rule, as it is written, and where it stands.
+        observed: what is known of the peer's name, where that decided.
+    """
+
+    guard, option, unit = "AccessRules", "rules", _WORDS
+    summary = "the access rules do not let the peer in"
+
+
+class DeniedByFile(Denied):
+    """The same, by a rule of the file."""
+
+    option = "access"
+
+
+class NameUnknown(Reason):
+    """The access rules need the peer's name, and it could not be found out.
+
+    Args:
+        limit: the rule that needs it, as it is written, and where it stands.
+        observed: ``timeout`` or ``failure``.
+    """
+
+    guard, option, unit = "AccessRules", "names-fail", _WORDS
+    summary = "the access rules need the peer's name, and it could not be found out"
+
+
+class PrivilegedPort(Reason):
+    """The peer's port is one that needs privileges on UNIX; which proves nothing, and is not wanted here."""
+
+    guard, option, unit = "AccessRules", "privileged-port", units.port
+    summary = "the peer's port is a privileged one"
+
+
 class Shedding(Reason):
     """The service is overloaded, by one of the signals that it goes by, and takes no newcomers for a while."""
 
@@ -210,6 +276,28 @@ class TooManyPending(Reason):
 
     guard, option, unit = "LoadShedding", "shed-limit", units.adaptive
     summary = "too many peers are not yet past their login"
+
+
+class Penalised(Reason):
+    """The peer has misbehaved too often lately, and is refused for a while.
+
+    Args:
+        limit: the weight of misdeeds that is tolerated in a period.
+        observed: what led to the penalty.
+        left: seconds for which it is still refused.
+    """
+
+    guard, option, unit = "Penalties", "penalty", units.frequency
+    summary = "the peer has misbehaved too often"
+
+    def __init__(self, limit: object = None, observed: object = None, left: float | None = None) -> None:
+        super().__init__(limit, observed)
+        self.left = None if left is None else round(left, 3)
+
+    def __str__(self) -> str:
+        """Say also for how long."""
+        text = super().__str__()
+        return f"{text}, for {units.duration.text(self.left)} more" if self.left else text
 
 
 class Draining(Reason):

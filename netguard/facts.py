@@ -28,6 +28,7 @@ class House(Protocol):
     observed: frozenset[str]
     memory: Memory
     service: Any
+    tls: Any
 
     @property
     def answer(self) -> bytes | None:
@@ -190,6 +191,11 @@ class Facts:
     def address_kind(self) -> str:
         """A word for a peer that has no host."""
         return "unix" if self._kind is not None else "-"
+
+    @property
+    def awaits_tls(self) -> bool:
+        """Whether TLS begins once the guards have let the connection in: until then, the peer speaks first."""
+        return self.state == "opening" and self.house.tls is not None
 
     @property
     def admitted(self) -> bool:

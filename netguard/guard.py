@@ -46,6 +46,9 @@ class House(Protocol):
     names: Any
     """The resolver of peers' names, or None."""
 
+    penalties: list[Any]
+    """Ledgers of misdeeds, for those who list and clear them."""
+
     @property
     def reactor(self) -> IReactorTime:
         """The clock that everything of this service goes by."""
@@ -103,6 +106,8 @@ class Guard:
     observe: bool = attrs.field(default=False, kw_only=True)
 
     policy: ClassVar[Callable[[Guard], Any]]
+    before_tls: ClassVar[bool] = False
+    """Whether it has to see what comes before TLS, where there is TLS."""
 
     if TYPE_CHECKING:
 

@@ -45,6 +45,34 @@ class Outgoing:
         self.base = self.figure = figure
 
 
+Look = Callable[[bytes], object]
+
+
+class Taps:
+    """Several who see every chunk.
+
+    Args:
+        looks: they, in the order in which they see it.
+    """
+
+    __slots__ = ("looks",)
+
+    def __init__(self, looks: Iterable[Look]) -> None:
+        self.looks = tuple(looks)
+
+    def __call__(self, data: bytes) -> None:
+        """Show it to all who were there when it came."""
+        for look in self.looks:
+            look(data)
+
+
+def looks_of(tap: Look | None) -> tuple[Look, ...]:
+    """Who sees chunks: nobody, one, or several."""
+    if tap is None:
+        return ()
+    return tap.looks if isinstance(tap, Taps) else (tap,)
+
+
 class Meter:
     """Tallies, marks and the next moment to think, of one connection.
 
@@ -80,7 +108,7 @@ class Meter:
     )
 
     transport: Any
-    tap: Callable[[bytes], object] | None
+    tap: Look | None
     incoming: tuple[float, int] | None
     outgoing: Outgoing | None
     received_mark: float

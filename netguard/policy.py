@@ -21,6 +21,8 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.guards.minimum_rate import MinimumRate
+from netguard.guards.penalties import Penalties
+from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.refusal import Refusal
 from netguard.guards.transport import Transport
 from netguard.guards.write_stall import WriteStall
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 CATALOGUE: tuple[type[Guard], ...] = (
     ConnectionLimit,
     ConnectionRate,
+    ProxyProtocol,
     LoadShedding,
+    Penalties,
     HandshakeTimeout,
     FirstByteTimeout,
     LoginTimeout,
@@ -143,6 +147,11 @@ class Policy:
         _refuse_idle_qualifiers(on, guards, given)
         return cls(*_observing(guards, observe))
 
+    @property
+    def before_tls(self) -> bool:
+        """Whether a guard has to see what comes before TLS; see :mod:`netguard.before_tls`."""
+        return any(each.before_tls for each in self.guards)
+
     def options(self) -> dict[str, str]:
         """The options, as text by flag, from which an equal policy can be made (guards of the catalogue provided).
 
@@ -169,6 +178,7 @@ class Policy:
         tick: float = TICK,
         beside: GuardedFactory | None = None,
         verbose: bool = True,
+        tls: Any = None,
     ) -> GuardedFactory:
         """Guard a factory, for servers or for clients.
 
@@ -182,6 +192,8 @@ class Policy:
                 multiple of the tick, that may add up to one tick more.
             beside: what an earlier ``wrap`` of this policy returned; limits then count both together.
             verbose: whether the events of level debug (``accepted``, ``opened``) are told, too.
+            tls: a context factory, where the port listens without TLS and the guarded factory is to begin it: after a
+                PROXY header has been read.
 
         Raises:
             ContradictoryOptions: the factory is guarded already, with other values.
@@ -189,11 +201,14 @@ class Policy:
         policy, inner = self, factory
         if isinstance(factory, GuardedFactory):
             policy, inner = Policy(*self.guards, *factory.guards), factory.wrapped
+            tls = tls or factory.tls
             reactor = reactor or factory._reactor  # noqa: SLF001 - its property would choose the global one already now
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
-        return GuardedFactory(
+        guarded = GuardedFactory(
             inner, policy.guards, observed=observed, reactor=reactor, tick=tick, beside=beside, verbose=verbose
         )
+        guarded.tls = tls
+        return guarded
 
 
 def _rank(kind: type[Guard]) -> tuple[int, str]:

@@ -53,6 +53,8 @@ class Reader(Protocol):
     """What an opener returns to hear the first bytes of a connection itself, before there is an application.
 
     The reading is not paused, and it is the reader that bounds what it keeps; the time is bounded by ``handshake``.
+    A reader may have an attribute ``within``: after so many seconds it hears ``b""``, which means that nothing more
+    came, and must have heard enough, or the connection is refused. Unless it has, that is so after a minute.
     """
 
     def receive(self, data: bytes) -> Heard | None:
@@ -137,6 +139,10 @@ class Connection(Protocol):
         """By how much the time limits of this connection are multiplied: less than 1 while the service is strained."""
 
     @property
+    def awaits_tls(self) -> bool:
+        """Whether TLS begins once the guards have let the connection in: until then, the peer speaks first."""
+
+    @property
     def admitted(self) -> bool:
         """Whether no guard has refused the connection so far."""
 
@@ -168,6 +174,9 @@ class Connection(Protocol):
     def tap(self, look: Callable[[bytes], object]) -> None:
         """Show every chunk that comes to ``look``, before it is delivered."""
 
+    def untap(self, look: Callable[[bytes], object]) -> None:
+        """Show no more chunks to ``look``; a tap that has seen enough should say so, for each one costs."""
+
     def cut(self, reason: Reason) -> None:
         """End the connection now, by an abort; the application's connectionLost gets the reason."""
 
@@ -187,7 +196,8 @@ class Connection(Protocol):
         """Write down what a look-up found out about the peer, for :attr:`peer` and for the log.
 
         Args:
-            facts: ``name`` (a verdict on its name), ``ident`` (what its ident server claims).
+            facts: ``name`` (a verdict on its name), ``ident`` (what its ident server claims), ``privileged`` (whether the
+                log is to say that its port is a privileged one).
         """
 
 
@@ -200,13 +210,14 @@ VERBS = (
     "pause",
     "resume",
     "tap",
+    "untap",
     "cut",
     "refuse",
     "settled",
     "at_end",
     "misdeed",
 )
-"""Twelve, for pause and resume are one."""
+"""Twelve, for pause and resume are one, and so are tap and untap."""
 
 Opener = Callable[[Any], "Awaitable[object] | Reader | None"]
 """What is called with a new connection: None lets it pass, anything else it has to wait for."""
@@ -219,7 +230,10 @@ class Stages:
     Args:
         socket: asked of the socket, before a PROXY header has been read.
         peer: asked when it is known who is behind the socket.
+        full: why ``socket`` would refuse whoever came now, or None; it counts nothing. Asked before anything is made
+            for a connection, which is what refusing a flood of them costs least.
     """
 
     socket: Opener | None = None
     peer: Opener | None = None
+    full: Callable[[], Reason | None] | None = None

@@ -187,7 +187,8 @@ class Wrapper(WritingMeter):
 
     def readConnectionLost(self) -> None:
         """The peer will send no more."""
-        if not self._tell(IHalfCloseableProtocol, "readConnectionLost"):
+        reading = self.early is not None and self.early.reader is not None
+        if reading or not self._tell(IHalfCloseableProtocol, "readConnectionLost"):
             self.below.loseConnection()  # as it would have done by itself, had we not had to wait
 
     def writeConnectionLost(self) -> None:

@@ -71,7 +71,7 @@ ARROWS: dict[str, set[str]] = {
     "meter": {"outflow"},
     "plan": set(),
     "facts": {"errors", "meter", "peer", "plan", "units", "verbs"},
-    "connection": {"errors", "facts", "plan", "verbs"},
+    "connection": {"errors", "facts", "meter", "plan", "verbs"},
     "application": {"connection"},
     "backlog": set(),
     "writing": {"backlog", "connection", "meter"},

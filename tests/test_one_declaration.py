@@ -16,6 +16,7 @@ from twisted.scripts import twistd
 from netguard import config
 from netguard.endpoint_strings import CLIENTS, SERVERS, quote
 from netguard.guard import Guard
+from netguard.guards.proxy_protocol import Proxies
 from netguard.load.thresholds import thresholds
 from netguard.networks import Networks
 from netguard.options import Option, options_of
@@ -32,11 +33,12 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "frequency": ("8/min", '"8/min"', Frequency(8, 60.0)),
     "prefix": ("24,56", "[24, 56]", Prefix(24, 56)),
     "bytes": (r"\r\n", '"\\r\\n"', b"\r\n"),
-    "transport": ("stock", '"stock"', "stock"),
     "thresholds": ("lag>250ms,load>8", '["lag>250ms", "load>8"]', thresholds("lag>250ms,load>8")),
     "actions": ("refuse,tighten", '["refuse", "tighten"]', ("refuse", "tighten")),
     "limit": ("adaptive", '"adaptive"', "adaptive"),
     "networks": ("10.0.0.0/8,::1", '["10.0.0.0/8", "::1"]', Networks("10.0.0.0/8,::1")),
+    "proxies": ("unix,10.0.0.0/8", '["unix", "10.0.0.0/8"]', Proxies(Networks("10.0.0.0/8"), unix=True)),
+    "transport": ("stock", '"stock"', "stock"),
     "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
 # Of options whose unit is a choice of words of their own, by flag.

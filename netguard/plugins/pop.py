@@ -20,6 +20,8 @@ from twisted.python import usage
 from netguard.accounts.checks import StoredAccounts
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
+from netguard.before_tls import BeforeTls
+from netguard.endpoint_strings import PROXIED
 from netguard.endpoints import server_endpoint
 from netguard.errors import OptionError
 from netguard.guarded_endpoints import Together
@@ -166,8 +168,9 @@ class PopService(_Service):  # type: ignore[misc]
         )
         together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
         for description in options.listens:
-            guarded = together.wrap(factory, options.policy_of(description))
-            self._listen(description, guarded, tls, reactor)
+            policy = options.policy_of(description)
+            guarded = together.wrap(factory, policy)
+            self._listen(description, guarded, tls, BeforeTls(reactor) if policy.before_tls else reactor)
 
     def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
         kind, _, rest = description.partition(":")
@@ -179,6 +182,8 @@ class PopService(_Service):  # type: ignore[misc]
             factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=guarded)
         if kind in ("", "guard"):
             raise ValueError(f"--listen {description!r}: name an endpoint such as tcp:pop3; all are guarded already")
+        if kind == PROXIED and isinstance(reactor, BeforeTls):
+            raise ValueError(f"--listen {description}: --proxy-from reads the PROXY header; leave haproxy: out")
         try:
             endpoint = server_endpoint(reactor, where)
         except OptionError as why:

@@ -17,6 +17,7 @@ from twisted.internet.protocol import ClientFactory
 from zope.interface import implementer
 
 from netguard import events
+from netguard.before_tls import BeforeTls, listening_before_tls
 from netguard.errors import OptionError
 from netguard.guarded_endpoints import GuardedServerEndpoint, Together, announce
 from netguard.policy import Policy
@@ -123,7 +124,8 @@ class Keeper:
         found = Found(f"{_named(service.factory)} on {_named(service.endpoint)}")
         besides = list(_besides(service.factory))
         service.factory = self._together.wrap(service.factory)
-        service.endpoint = _Announced(service.endpoint)
+        before_tls = self.policy.before_tls
+        service.endpoint = _Announced(listening_before_tls(service.endpoint) if before_tls else service.endpoint)
         yield from (found, *besides)
 
     def _older(self, service: Any) -> Iterator[Found]:
@@ -132,7 +134,8 @@ class Keeper:
         yield Found(f"{_named(factory)} on {type(service).__name__} {where}")
         yield from _besides(factory)
         service.args = (where, self._together.wrap(factory), *rest)
-        service.reactor = _Announcing(service.reactor or _global_reactor())
+        reactor = service.reactor or _global_reactor()
+        service.reactor = _Announcing(BeforeTls(reactor) if self.policy.before_tls else reactor)
 
     def _unknown(self, service: Any) -> Iterator[Found]:
         """A service of the application's own making: guarded if it has a server's factory where all have it."""

@@ -9,6 +9,9 @@ GENEROUS = {
     "min-rate-in": "1", "min-rate-out": "1", "min-rate-grace": "10s", "max-in": "10GiB", "max-out": "10GiB",
     "max-item": "64KiB", "max-queue": "64MiB", "delimiter": r"\r\n", "rate-in": "10GiB", "rate-out": "10GiB",
     "max-connections": "100000", "max-per-peer": "100000", "peer-prefix": "32,64", "connect-rate": "1000000/s",
-    "connect-rate-per-peer": "1000000/s", "refusal": "close", "transport": "native",
+    "connect-rate-per-peer": "1000000/s", "refusal": "close", "proxy-from": "192.0.2.0/24", "transport": "native",
+    "shed": "lag>1h", "shed-by": "refuse,tighten", "shed-limit": "1000000", "exempt": "192.0.2.0/24",
+    "penalty": "1000000/s", "penalty-for": "1m", "penalty-most": "1h",
+    "penalty-exempt": "192.0.2.0/24",
 }  # fmt: skip
 assert GENEROUS.keys() == flags().keys(), GENEROUS.keys() ^ flags().keys()
