@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
-from netguard.clients.names_socket import LARGEST, Datagrams
+from netguard.clients.names_socket import Datagrams
 from netguard.verdict import Failure as Failed
-from netguard.wire.dns import NOERROR, NXDOMAIN, DnsRefused, Name, Reply, is_reply, read_reply, write_question
+from netguard.wire.dns import NOERROR, NXDOMAIN, DnsForeign, DnsRefused, Name, Reply, read_reply, write_question
 
 WRONG = 8
 """So many datagrams that answer something else are overlooked; then somebody is guessing, and TCP is used."""
@@ -156,7 +156,7 @@ class Server:
         if self._datagrams is not None:
             self._datagrams.close()
         self._question = write_question(randbelow(_IDENTITIES), self.name, self.kind)
-        self._stream = _Stream(self._question, self._judge, self._lost)
+        self._stream = _Stream(self._question, self._heard_whole, self._lost)
         stream = self._stream
         endpoint = (self.connect or _plainly(self.reactor))(*self.address)
         factory = Factory.forProtocol(lambda: stream)
@@ -173,25 +173,35 @@ class Server:
         self._lost()
 
     def _heard(self, data: bytes) -> None:
-        if not is_reply(data, self._question) or len(data) > LARGEST:
+        """A datagram came."""
+        try:
+            reply = read_reply(data, self._question)
+        except DnsForeign:
             self._wrong += 1
             if self._wrong > WRONG:
                 self._ask_stream()
-            return
-        self._judge(data)
+        except DnsRefused:
+            self._lost()
+        else:
+            if reply.truncated:
+                self._ask_stream()
+            else:
+                self._judge(reply)
 
-    def _judge(self, data: bytes) -> None:
+    def _heard_whole(self, data: bytes) -> None:
+        """An answer came over TCP; one that is truncated even there will never be whole."""
         try:
             reply = read_reply(data, self._question)
         except DnsRefused:
             self._lost()
-            return
-        if reply.truncated and self._stream is None:
-            self._ask_stream()
-        elif reply.truncated:
-            self._lost()  # more than a message can hold
         else:
-            self._answer(reply if reply.rcode in {NOERROR, NXDOMAIN} else Failed(reply.rcode))
+            if reply.truncated:
+                self._lost()
+            else:
+                self._judge(reply)
+
+    def _judge(self, reply: Reply) -> None:
+        self._answer(reply if reply.rcode in {NOERROR, NXDOMAIN} else Failed(reply.rcode))
 
     def _lost(self) -> None:
         self._answer(Failed())

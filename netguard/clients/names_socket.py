@@ -83,7 +83,8 @@ class Datagrams:
                 if why.errno not in _NEVER_MIND:
                     self._lost()
                 return
-            self._heard(data)
+            if len(data) <= LARGEST:
+                self._heard(data)
 
     def fileno(self) -> int:
         """The socket's number (IReadDescriptor)."""

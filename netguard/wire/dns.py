@@ -46,6 +46,10 @@ class DnsRefused(Exception):
     """The reply is none: cut short, lying about its lengths, or going round in circles."""
 
 
+class DnsForeign(DnsRefused):
+    """The message answers another question, or none: somebody else's, or somebody is guessing."""
+
+
 class DnsMisused(Exception):
     """The question cannot be asked: its name or one of its numbers does not fit into a message."""
 
@@ -142,10 +146,11 @@ def read_reply(data: bytes, question: bytes) -> Reply:
         question: what it answers.
 
     Raises:
-        DnsRefused: it answers something else, or lies about what it holds.
+        DnsForeign: it answers something else.
+        DnsRefused: it lies about what it holds.
     """
     if not is_reply(data, question):
-        raise DnsRefused("an answer to something else")
+        raise DnsForeign("an answer to something else")
     try:
         return _read_reply(data, len(question))
     except (IndexError, error):

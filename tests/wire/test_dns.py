@@ -21,6 +21,7 @@ from netguard.wire.dns import (
     RECORDS,
     A,
     Answer,
+    DnsForeign,
     DnsMisused,
     DnsRefused,
     Name,
@@ -176,7 +177,7 @@ def test_a_truncated_reply_says_no_more() -> None:
 def test_an_answer_to_something_else_is_none(data: bytes) -> None:
     """Another number, another name or type, a query, another kind of query, no question or two of them."""
     assert not is_reply(data, ASKED)
-    with pytest.raises(DnsRefused):
+    with pytest.raises(DnsForeign):
         read_reply(data, ASKED)
 
 
