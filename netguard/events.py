@@ -155,6 +155,10 @@ def emit(name: str, fields: Mapping[str, object]) -> None:
     globalLogPublisher(event)
 
 
+_Fields = Mapping[str, object] | Callable[[], Mapping[str, object]]
+_NONE: tuple[int, str, _Fields] = (0, "", {})
+
+
 @define
 class Sampler:
     """Lets some events of a flood through and counts the others, so that the log stays bounded and truthful.
@@ -167,26 +171,27 @@ class Sampler:
     seconds: Callable[[], float]
     most: int = 10
     _windows: dict[str, tuple[float, int]] = field(factory=dict, init=False)
-    _held: dict[str, tuple[int, Mapping[str, object]]] = field(factory=dict, init=False)
+    _held: dict[str, tuple[int, str, _Fields]] = field(factory=dict, init=False)
 
-    def emit(self, name: str, kind: str, fields: Mapping[str, object]) -> None:
+    def emit(self, name: str, kind: str, fields: _Fields) -> None:
         """Emit the event, or count it towards the next of its kind.
 
         Args:
             name: a word of the vocabulary.
             kind: what is sampled together, such as the class of a refusal.
-            fields: the fields of this event; ``count`` is added.
+            fields: the fields of this event, or what makes them, which is called only for an event that is emitted;
+                ``count`` is added.
         """
         now = self.seconds()
         began, shown = self._windows.get(kind, (now, 0))
         if _over(began, now):
             began, shown = now, 0
         self._windows[kind] = (began, shown + 1)
-        held, _ = self._held.pop(kind, (0, {}))
+        held = self._held.pop(kind, _NONE)[0]
         if shown >= self.most:
-            self._held[kind] = (held + 1, {**fields, "event": name})
+            self._held[kind] = (held + 1, name, fields)
         else:
-            emit(name, {**fields, "count": held + 1})
+            emit(name, {**_made(fields), "count": held + 1})
 
     @property
     def holding(self) -> bool:
@@ -207,10 +212,14 @@ class Sampler:
             self._tell(kind)
 
     def _tell(self, kind: str) -> None:
-        held, fields = self._held.pop(kind)
+        held, name, fields = self._held.pop(kind)
         # The line stands for many: whose last one it was would mislead.
-        about = {key: value for key, value in fields.items() if not key.startswith(("client.", "session", "event"))}
-        emit(str(fields["event"]), {**about, "count": held})
+        about = {key: value for key, value in _made(fields).items() if not key.startswith(("client.", "session"))}
+        emit(name, {**about, "count": held})
+
+
+def _made(fields: _Fields) -> Mapping[str, object]:
+    return fields() if callable(fields) else fields
 
 
 def _over(began: float, now: float) -> bool:

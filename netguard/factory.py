@@ -122,7 +122,9 @@ class GuardedFactory(Admission):
 
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Let the guards decide, then the application's factory; None is a refusal."""
-        return cast("IProtocol | None", self.admit(addr) or refusal(self))
+        host = getattr(addr, "host", None)
+        gone = host is not None and self.follower is None and self.turns_away(host, getattr(addr, "port", 0))
+        return cast("IProtocol | None", (None if gone else self.admit(addr)) or refusal(self))
 
     def admit(self, addr: IAddress | None, kind: type[Wrapper] = Wrapper) -> Wrapper | None:
         """Let the guards decide, then the application's factory.
@@ -153,6 +155,21 @@ class GuardedFactory(Admission):
             return None
         self._live[wrapper] = None
         return wrapper
+
+    def turns_away(self, host: str, port: int) -> bool:
+        """Whether a connection is refused by what is known already, before anything is made for it; it is told.
+
+        Args:
+            host: the peer's, as its socket has it.
+            port: the peer's.
+        """
+        for gate in self.opening.gates:
+            reason = gate()
+            if reason is not None:
+                self._sweep.wake()
+                self._reports.turned_away(host, port, next(_numbers), reason)
+                return True
+        return False
 
     # what the wrappers tell
 

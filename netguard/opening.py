@@ -8,8 +8,9 @@ other authors, since nobody knows what else their ``open`` does.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from inspect import iscoroutinefunction
+from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 from netguard import plan
 from netguard.connection import UNCONNECTED
 from netguard.early import Early
-from netguard.errors import OpeningFailed
+from netguard.errors import OpeningFailed, Reason
 from netguard.guard import Opener, Stages
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class Opening:
         questions: what has to be called with each connection, in order, each with the guard that asks.
         openers: the same without the guards.
         installed: the guards, each with what it answered.
+        gates: say whether anybody could be let in now, as the first of the openers would; each counts nothing.
     """
 
     def __init__(self, guards: Iterable[Guard], house: House, beside: Opening | None = None) -> None:
@@ -118,6 +120,7 @@ class Opening:
         self.installed: list[tuple[Guard, Opener | Stages]] = []
         self._of_sockets: list[tuple[Guard, Opener]] = []
         self._of_peers: list[tuple[Guard, Opener]] = []
+        self._gate_of: dict[Opener, Callable[[], Reason | None]] = {}
         self._plan: Plan = plan.EMPTY
         self._ends: tuple[Do, ...] = ()
         self._settlers: tuple[Do, ...] = ()
@@ -125,6 +128,7 @@ class Opening:
             self._install(guard, [] if beside is None else beside.installed)
         self.questions = [*self._of_sockets, *self._of_peers]
         self.openers = [opener for _, opener in self.questions]
+        self.gates = [self._gate_of[each] for each in takewhile(self._gate_of.__contains__, self.openers)]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
 
@@ -134,6 +138,8 @@ class Opening:
         self.installed.append((guard, answer))
         stages = answer if isinstance(answer, Stages) else Stages(peer=answer)
         self._house.memory.own(guard)
+        if stages.full is not None and stages.socket is not None and not guard.observe:
+            self._gate_of[stages.socket] = stages.full
         for opener, asked in ((stages.socket, self._of_sockets), (stages.peer, self._of_peers)):
             if opener is not None:
                 self._house.memory.own(getattr(opener, "__self__", guard))

@@ -9,6 +9,7 @@ from twisted.internet.error import ConnectionDone
 
 from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
+from netguard.peer import unmapped
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -66,7 +67,7 @@ class Reports:
         """
         ours, fields = connection.reason, who(connection)
         if ours is not None and connection.state == "refused":
-            self.sampler.emit("refused", type(ours).__name__, fields | why(ours))
+            self.sampler.emit("refused", type(ours).__name__, lambda: fields | why(ours))
             return
         fields["duration"] = round(connection.age, 3)
         fields["bytes_in"] = connection.received
@@ -75,6 +76,22 @@ class Reports:
         if cause is not None:
             fields |= why(cause)
         emit("closed" if ours is None else "cut", fields)
+
+
+    def turned_away(self, host: str, port: int, number: int, reason: Reason) -> None:
+        """Tell that a connection was refused for which nothing was made.
+
+        Args:
+            host: the peer's, as its socket has it.
+            port: the peer's.
+            number: the session's.
+            reason: why.
+        """
+
+        def fields() -> dict[str, object]:
+            return {"client.address": unmapped(host), "client.port": port, "session": number} | why(reason)
+
+        self.sampler.emit("refused", type(reason).__name__, fields)
 
 
 def who(connection: Facts) -> dict[str, object]:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -371,3 +372,21 @@ def test_the_counts_always_add_up(steps: list[tuple[str, float]], most: int) -> 
         told = sum(each["count"] for each in caught if each["reason"] == kind)
         assert told == sum(1 for each, _ in steps if each == kind)
     assert not sampler.holding
+
+
+def test_what_is_only_counted_is_not_put_into_words(logged: Any) -> None:
+    """Fields that have to be made are made for what is told, and for the last of those that were counted."""
+    clock, made = Clock(), list[int]()
+    sampler = Sampler(clock.seconds, most=2)
+
+    def fields(number: int) -> dict[str, object]:
+        made.append(number)
+        return {"session": number, "reason": "full"}
+
+    for number in range(100):
+        sampler.emit("refused", "A", partial(fields, number))
+    assert made == [0, 1]
+    clock.advance(1)
+    sampler.flush()
+    assert made == [0, 1, 99]
+    assert [(each["count"], each["reason"]) for each in logged.events] == [(1, "full"), (1, "full"), (98, "full")]

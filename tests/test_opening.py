@@ -10,7 +10,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
 from netguard.factory import GuardedFactory
-from netguard.guard import Guard, frozen
+from netguard.guard import Guard, Stages, frozen
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -206,3 +206,22 @@ def test_a_guard_that_raises_refuses(logged: Any) -> None:
 
     assert connect(Policy(Raises(), ConnectionLimit(total=1))).refused
     assert len(logged.take_failures(ZeroDivisionError)) == 1
+
+
+def test_only_the_first_of_the_openers_may_have_a_gate() -> None:
+    """What another guard would have counted before is not passed by, and a gate never refuses for observers."""
+    limit, rate = ConnectionLimit(total=5), ConnectionRate(total="5/s")
+
+    @frozen
+    class First(Guard):
+        """Is asked before the limit."""
+
+        def install(self, house: Any) -> Stages:
+            """Look at sockets."""
+            return Stages(socket=lambda _: None)
+
+    assert len(opened(limit, rate, Lifetime("1h")).gates) == 1
+    assert opened(ConnectionLimit(total=5, observe=True)).gates == []
+    assert opened(ConnectionLimit(per_peer=5)).gates == []
+    factory = GuardedFactory(Factory(), [First(), limit], reactor=Clock())
+    assert factory.opening.gates == []

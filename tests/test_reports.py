@@ -95,3 +95,17 @@ def test_details_are_told_only_on_wish(connection: Any, logged: Any) -> None:
     Reports(lambda: 0.0, verbose=False).tell(connection, "opened")
     Reports(lambda: 0.0).tell(connection, "opened")
     assert len(logged.named("opened")) == 2  # one of them by the connection itself
+
+
+def test_who_was_turned_away_is_told_like_who_was_refused(logged: Any) -> None:
+    """By the address as its socket has it; an IPv4-mapped one is an IPv4 address."""
+    Reports(lambda: 0.0).turned_away("::ffff:192.0.2.7", 7, 9, TooManyConnections(1, 2))
+    (event,) = told(logged)
+    assert event == {
+        "event": "refused",
+        "client.address": "192.0.2.7",
+        "client.port": 7,
+        "session": 9,
+        "count": 1,
+        **why(TooManyConnections(1, 2)),
+    }

@@ -38,7 +38,7 @@ class ConnectionLimit(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         crowd = Crowd(self)
-        return Stages(crowd.arrive if self.total else None, crowd.open if self.per_peer else None)
+        return Stages(crowd.arrive if self.total else None, crowd.open if self.per_peer else None, crowd.full)
 
 
 class Crowd:
@@ -51,13 +51,18 @@ class Crowd:
     def __init__(self, limit: ConnectionLimit) -> None:
         self.limit = limit
         self.total = 0
+        self.most = limit.total or 0
+        self.no_more = TooManyConnections(self.most, self.most + 1)
         self.peers: dict[object, int] = {}
+
+    def full(self) -> TooManyConnections | None:
+        """Whether nobody more can come, and why."""
+        return self.no_more if self.total >= self.most else None
 
     def arrive(self, connection: Connection) -> None:
         """Count a socket in, or refuse it."""
-        most = self.limit.total or 0
-        if self.total >= most:
-            connection.refuse(TooManyConnections(most, self.total + 1))
+        if self.total >= self.most:
+            connection.refuse(TooManyConnections(self.most, self.total + 1))
         if connection.admitted:
             self.total += 1
             connection.at_end(self.depart)

@@ -32,16 +32,18 @@ class Port(_Port):  # type: ignore[misc]
 
     Attributes:
         resets: whether a refused connection is reset. The listening socket then says so for all that it accepts.
+        answers: whether it is told a text.
     """
 
     factory: GuardedFactory
-    resets = False
+    resets = answers = False
     sessionno: int
     _most = 1
 
     def begin(self) -> None:
         """Set up the listening socket; what is set there holds for the connections from the beginning."""
         self.resets = self.factory.service.style == RESET
+        self.answers = self.factory.service.text is not None
         # Both, since a socket that was handed to us may have been set up by a process before us.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE if self.resets else _AS_USUAL)
         if _INHERITS:
@@ -68,6 +70,9 @@ class Port(_Port):  # type: ignore[misc]
         self._most = min(BATCH, most + 1)
 
     def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
+        if self.factory.turns_away(client[0], client[1]):
+            self._refuse(descriptor)
+            return
         if len(client) > _SCOPE and client[_SCOPE]:  # the zone of a link-local address belongs to it
             host, _ = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
             client = (host, *client[1:])
@@ -96,7 +101,7 @@ class Port(_Port):  # type: ignore[misc]
         return tcp.Server(self._let_in(sock), *about)
 
     def _refuse(self, descriptor: int) -> None:
-        answer = self.factory.answer
+        answer = self.factory.answer if self.answers else None
         if answer is None:
             os.close(descriptor)
             return

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
 
 LINE = b"x" * 30 + b"\r\n"
 
@@ -46,3 +51,75 @@ def churn(port: int, times: int) -> int:
             raise RuntimeError(message)
         each.close()
     return times
+
+
+def flood(port: int, times: int, window: int = 64) -> int:
+    """Connect so many times, so many at once, to a server that refuses; each waits for its end."""
+    poll, waiting = select.epoll(), dict[int, socket.socket]()
+    begun = ended = 0
+    while ended < times:
+        while begun < times and len(waiting) < window:
+            each = socket.socket()
+            each.setblocking(False)
+            each.bind((f"127.0.{begun // 200 % 250 + 1}.{begun % 200 + 1}", 0))
+            if each.connect_ex(("127.0.0.1", port)) not in (0, errno.EINPROGRESS):
+                message = "the kernel refuses to connect"
+                raise RuntimeError(message)
+            waiting[each.fileno()] = each
+            poll.register(each.fileno(), select.EPOLLIN)
+            begun += 1
+        for number, _ in poll.poll(10):
+            each = waiting.pop(number)
+            try:
+                if each.recv(1):
+                    message = "a connection that is not refused"
+                    raise RuntimeError(message)
+            except ConnectionResetError:
+                pass
+            each.close()
+            ended += 1
+    return times
+
+
+def round_trips(port: int, go_on: Callable[[int], bool]) -> list[float]:
+    """Seconds of each round trip of a line, one after the other, with a rest of 1 ms between them."""
+    with connect(port) as each:
+        found: list[float] = []
+        while go_on(len(found)):
+            began = time.perf_counter()
+            each.sendall(LINE)
+            if each.recv(4096) != LINE:
+                message = "no echo"
+                raise RuntimeError(message)
+            found.append(time.perf_counter() - began)
+            time.sleep(0.001)
+    return found
+
+
+def beside_a_flood(port: int, times: int) -> tuple[list[float], list[float], float]:
+    """The round trips of a client, quiet ones and those while so many others are refused; and how long that took.
+
+    The client is the process that calls, and goes first on its processor where that is allowed; the flood is another.
+    """
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    child, began = 0, 0.0
+
+    def go_on(count: int) -> bool:
+        nonlocal child, began
+        if count < 1_000:
+            return True
+        if not child:
+            began, child = time.perf_counter(), os.fork()
+            if not child:
+                with suppress(OSError):
+                    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+                flood(port, times)
+                os._exit(0)
+        return os.waitpid(child, os.WNOHANG) == (0, 0)
+
+    found = round_trips(port, go_on)
+    seconds = time.perf_counter() - began
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return found[100:1_000], found[1_000:-1], seconds

@@ -1,4 +1,4 @@
-"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [chunk|echo|churn|idle|pop_retr ...]``.
+"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [chunk|echo|reject|flood ...]``.
 
 Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed
 drifts does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
@@ -66,10 +66,23 @@ class Server:
         self.process.communicate(timeout=30)
 
 
-def cpu_ratios(title: str, load: Callable[[int], int], bars: str) -> None:
-    """CPU microseconds of the server for one unit of a load, and its ratio to the bare server, pair by pair."""
-    kinds = ("bare", "stack", "guarded", "verbose", "defaults")
+SERVERS = ("bare", "stack", "guarded", "verbose", "defaults", "wrapper")
+
+
+def cpu_ratios(
+    title: str, load: Callable[[int], int], bars: str, kinds: tuple[str, ...] = SERVERS, settled: tuple[str, ...] = ()
+) -> None:
+    """CPU microseconds of the server for one unit of a load, and its ratio to the first server, pair by pair.
+
+    Args:
+        title: what it is.
+        load: loads a port; how many units it was.
+        bars: what is to be reached, in words.
+        kinds: the servers, the one that is compared with first.
+        settled: those of them that have a connection before.
+    """
     servers = {kind: Server.start(kind) for kind in kinds}
+    sockets = [clients.connect(servers[kind].port) for kind in settled]
     costs: dict[str, list[float]] = {kind: [] for kind in kinds}
     for kind in kinds:
         load(servers[kind].port)
@@ -78,11 +91,13 @@ def cpu_ratios(title: str, load: Callable[[int], int], bars: str) -> None:
             before = servers[kind].ask("cpu")
             units = load(servers[kind].port)
             costs[kind].append((servers[kind].ask("cpu") - before) / units * 1e6)
-    print(f"{title}: CPU of the server, µs, and its ratio to bare (median of {ROUNDS} pairs)    {bars}")
+    print(f"{title}: CPU of the server, µs, and its ratio to {kinds[0]} (median of {ROUNDS} pairs)    {bars}")
     for kind in kinds:
-        ratio = statistics.median(one / bare for one, bare in zip(costs[kind], costs["bare"], strict=True))
-        print(f"  {kind:9} {statistics.median(costs[kind]):8.2f}   {ratio:5.3f}")
+        ratio = statistics.median(one / first for one, first in zip(costs[kind], costs[kinds[0]], strict=True))
+        print(f"  {kind:13} {statistics.median(costs[kind]):8.2f}   {ratio:5.3f}")
         servers[kind].stop()
+    for each in sockets:
+        each.close()
 
 
 def echo() -> None:
@@ -95,11 +110,31 @@ def churn() -> None:
     cpu_ratios("connect-line-close", lambda port: clients.churn(port, 500), "bar: guarded <= 1.15, stack 1.74")
 
 
+def reject() -> None:
+    """A flood of connections that are refused, since the one that may be there is there."""
+    kinds = ("none", "reset", "close", "wrapper-close")
+    cpu_ratios("refused connection", lambda port: clients.flood(port, 1_500), "bar: reset <= 1.15", kinds, kinds[1:])
+
+
+def flood() -> None:
+    """The round trips of a settled client, before a flood of refused connections and while it lasts."""
+    many = 20_000
+    print(f"round trip of a settled client while {many} are refused: µs, median and 99th of 100    bar: < 5 x quiet")
+    for kind in ("reset", "close", "wrapper-close"):
+        server = Server.start(kind)
+        quiet, loaded, seconds = clients.beside_a_flood(server.port, many)
+        median, most = (statistics.median, lambda all_of: statistics.quantiles(all_of, n=100)[98])
+        figures = " ".join(f"{of(each) * 1e6:8.0f}" for each in (quiet, loaded) for of in (median, most))
+        ratios = f"{median(loaded) / median(quiet):5.2f} {most(loaded) / most(quiet):5.2f}"
+        print(f"  {kind:13} quiet, loaded {figures}   ratios {ratios}   {many / seconds:6.0f} refused/s")
+        server.stop()
+
+
 def idle() -> None:
     """Memory of idle connections, and the sweep of ten thousand."""
     many = 10_000
     print(f"{many} idle connections: KiB each; milliseconds of one sweep    bars: <= 1.6 KiB; <= 2 ms")
-    for kind in ("bare", "stack", "guarded", "verbose", "defaults"):
+    for kind in SERVERS:
         server = Server.start(kind)
         clients.churn(server.port, 200)
         before = server.ask("memory")
@@ -107,8 +142,8 @@ def idle() -> None:
         sockets = [clients.connect(server.port) for _ in range(many)]
         clients.churn(server.port, 1)
         each = (server.ask("memory") - before) / many
-        swept = f"{server.ask('sweep'):6.2f} ms" if kind in ("guarded", "defaults") else ""
-        print(f"  {kind:9} {each:6.2f} KiB  {swept}")
+        swept = f"{server.ask('sweep'):6.2f} ms" if kind not in ("bare", "stack") else ""
+        print(f"  {kind:13} {each:6.2f} KiB  {swept}")
         for one in sockets:
             one.close()
         server.stop()
@@ -151,7 +186,7 @@ def _chunk_costs(options: dict[str, str]) -> tuple[float, float]:
     return spent / times * 1e9, alone / times * 1e9
 
 
-BENCHES = {each.__name__: each for each in (chunk, echo, churn, idle)} | pop.BENCHES
+BENCHES = {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)} | pop.BENCHES
 
 
 def main(names: list[str]) -> None:

@@ -26,6 +26,7 @@ from twisted.logger import globalLogBeginner  # noqa: E402
 from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, WrappingFactory  # noqa: E402
 
+from netguard.guarded_endpoints import announce  # noqa: E402
 from netguard.policy import Policy, defaults  # noqa: E402
 
 reactor: Any = _reactor
@@ -48,14 +49,32 @@ def stack(factory: Factory) -> Any:
     return TimeoutFactory(ThrottlingFactory(WrappingFactory(factory), 100_000, 10**10, 10**10), 3600)
 
 
+def policy(**changes: str) -> Policy:
+    """All guards, with limits that nobody reaches, but for some."""
+    return Policy.from_options(GENEROUS | {name.replace("_", "-"): value for name, value in changes.items()})
+
+
+class Refuses(Factory):
+    """The cheapest refusal that Twisted has."""
+
+    def buildProtocol(self, addr: object) -> None:
+        """Refuse."""
+
+
+_DEFAULTS = defaults("guard") | {"max-per-peer": "off", "max-connections": "off"}
+
 KINDS: dict[str, Callable[[Factory], Any]] = {
     "bare": lambda factory: factory,
     "stack": stack,
-    "guarded": lambda factory: Policy.from_options(GENEROUS).wrap(factory, verbose=False),
-    "verbose": lambda factory: Policy.from_options(GENEROUS).wrap(factory),
-    "defaults": lambda factory: Policy.from_options(
-        defaults("guard") | {"max-per-peer": "off", "max-connections": "off"}
-    ).wrap(factory, verbose=False),
+    "guarded": lambda factory: policy().wrap(factory, verbose=False),
+    "verbose": lambda factory: policy().wrap(factory),
+    "defaults": lambda factory: Policy.from_options(_DEFAULTS).wrap(factory, verbose=False),
+    "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
+    # who lets in nobody, or one
+    "none": lambda _: Refuses(),
+    "reset": lambda factory: policy(max_connections="1", refusal="reset").wrap(factory, verbose=False),
+    "close": lambda factory: policy(max_connections="1").wrap(factory, verbose=False),
+    "wrapper-close": lambda factory: policy(max_connections="1", transport="stock").wrap(factory, verbose=False),
 }
 
 
@@ -101,7 +120,7 @@ def main(kind: str) -> None:
     factory: Any = Factory.forProtocol(Echo)
     factory.noisy = False
     served = KINDS[kind](factory)
-    port = reactor.listenTCP(0, served, interface="127.0.0.1", backlog=4096)
+    port: Any = announce(reactor.listenTCP(0, served, interface="127.0.0.1", backlog=4096), served)
     StandardIO(Console(served))
     print(port.getHost().port, flush=True)
     reactor.run()

@@ -260,3 +260,18 @@ def test_a_refused_connection_has_exactly_one_event(service: type[Service], logg
     assert house.knock() is None
     assert [each["event"] for each in logged.events[before:]] == ["refused"]
     assert issubclass(Expelled, Reason)
+
+
+def test_a_full_service_says_so_without_counting(service: type[Service]) -> None:
+    """Before anything is made for a newcomer, who is told as refused all the same."""
+    house = service(ConnectionLimit(total=2))
+    first = house.connect()
+    assert not house.factory.turns_away("192.0.2.9", 1)
+    house.connect()
+    assert house.factory.turns_away("192.0.2.9", 1)
+    assert house.factory.turns_away("192.0.2.9", 2)
+    first.wire.lost(ConnectionDone())
+    assert not house.factory.turns_away("192.0.2.9", 1)
+    assert house.knock() is not None
+    assert house.knock() is None
+    assert len(house.built) == 3
