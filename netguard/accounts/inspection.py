@@ -17,7 +17,7 @@ from netguard.wire import otp, scram
 from netguard.wire.saslprep import prepared_password
 
 if TYPE_CHECKING:
-    from netguard.accounts.store import Found
+    from netguard.accounts.records import Found
 
 
 def state(kind: str, stored: str) -> str:

@@ -12,13 +12,13 @@ The rules of this file:
 from __future__ import annotations
 
 import time
+from functools import cache
 from typing import TYPE_CHECKING
-
-from attrs import field, frozen
 
 from netguard.accounts.database import Database
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.names import check_name, folded
+from netguard.accounts.records import Asked, Found, NameTaken, NewUser, User
 
 if TYPE_CHECKING:
     import os
@@ -26,67 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 
-class NameTaken(Exception):
-    """There is such a user, or one whose name differs only in case or in the form of its characters.
-
-    Args:
-        name: the name of the user who is there.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-@frozen
-class User:
-    """A row of the list of users.
-
-    Args:
-        name: as the user types it.
-        added: when, in seconds since 1970.
-        kinds: which credentials the user has.
-    """
-
-    name: str
-    added: int
-    kinds: tuple[str, ...]
-
-
-@frozen
-class NewUser:
-    """Somebody to be added.
-
-    Args:
-        name: see `netguard.accounts.names.check_name`.
-        credentials: what is to be stored, by kind; no repr shows it.
-        settings: what is set of the user, by key, as text.
-    """
-
-    name: str
-    credentials: Mapping[str, str] = field(repr=False)
-    settings: Mapping[str, str] = field(factory=dict)
-
-
-@frozen
-class Found:
-    """All that the file has about a name, and what it takes to pretend.
-
-    Args:
-        name: the name that was asked for.
-        exists: whether there is such a user.
-        credentials: what is stored, by kind; no repr shows it.
-        settings: what is set, by key, as text.
-        secret: of which this file makes what unknown users are shown; no repr shows it.
-        iterations: what SCRAM verifiers of this file cost.
-    """
-
-    name: str
-    exists: bool
-    credentials: Mapping[str, str] = field(repr=False)
-    settings: Mapping[str, str]
-    secret: bytes = field(repr=False)
-    iterations: int
+@cache
+def _question(kinds: tuple[str, ...]) -> str:
+    """One row for any name, so that neither rows nor questions tell whether it is somebody's."""
+    columns = [
+        "SELECT value FROM service WHERE key = 'secret'",
+        "SELECT value FROM service WHERE key = 'iterations'",
+        "SELECT count(*) FROM users WHERE name = ?1",
+        "SELECT json_group_object(key, value) FROM settings WHERE name = ?1",
+        *("SELECT secret FROM credentials WHERE name = ?1 AND kind = ?" for _ in kinds),
+    ]
+    return f"SELECT {', '.join(f'({column})' for column in columns)}"
 
 
 _EVERYTHING = """
@@ -128,7 +78,7 @@ class Store:
             raise AccountsTrouble(f"accounts file {self._database.path} is damaged; restore it from a backup")
 
     def found(self, name: str) -> Found:
-        """Everything about a user, by one question that costs the same for a name that nobody has.
+        """Everything about a user.
 
         Args:
             name: the exact name.
@@ -150,6 +100,22 @@ class Store:
             secret=bytes.fromhex(service["secret"]),
             iterations=int(service["iterations"]),
         )
+
+    def asked(self, name: str, kinds: tuple[str, ...]) -> Asked:
+        """What a login has to know, by one question that takes the same time for a name that nobody has.
+
+        Args:
+            name: the exact name.
+            kinds: the kinds of credential that matter.
+
+        Raises:
+            AccountsTrouble: when the file cannot be asked.
+        """
+        with self._database.asked() as connection:
+            row = connection.execute(_question(kinds), (name, *kinds)).fetchone()
+        secret, iterations, exists, settings, *secrets = row
+        has = {kind: stored for kind, stored in zip(kinds, secrets, strict=True) if stored is not None}
+        return Asked(name, bool(exists), has, settings, bytes.fromhex(secret), int(iterations))
 
     def secret(self, name: str, kind: str) -> str | None:
         """What is stored of a user's credential; None when there is no such user or no such credential.

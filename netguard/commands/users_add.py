@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from netguard.accounts import credentials
 from netguard.accounts.credentials import KINDS, OTP, SCRAM, TOTP, TYPED
-from netguard.accounts.store import NameTaken, Store
+from netguard.accounts.records import NameTaken
+from netguard.accounts.store import Store
 from netguard.commands import users_words as words
 from netguard.commands.contract import Refusal
 from netguard.commands.secret_input import read_secrets
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Mapping, Sequence
 
-    from netguard.accounts.store import Found
+    from netguard.accounts.records import Found
 
 _KINDS = f"""\
 kinds of credential (--with, default: {credentials.DEFAULT}):

@@ -13,7 +13,8 @@ from netguard.accounts import credentials
 from netguard.accounts.credentials import KINDS, OTP, SCRAM, TOTP
 from netguard.accounts.dovecot import Entry, Refused, entries
 from netguard.accounts.names import folded
-from netguard.accounts.store import NewUser, Store
+from netguard.accounts.records import NewUser
+from netguard.accounts.store import Store
 from netguard.commands import users_words as words
 from netguard.commands.contract import Refusal
 

@@ -15,7 +15,8 @@ from netguard.commands.secret_input import read_secrets
 if TYPE_CHECKING:
     import argparse
 
-    from netguard.accounts.store import Found, Store
+    from netguard.accounts.records import Found
+    from netguard.accounts.store import Store
 
 _VERIFY = """\
 Without a name: read every credential and setting of the file, and say which cannot be used.

@@ -18,8 +18,9 @@ from netguard.accounts.interface import Account, AccountsTrouble
 from netguard.accounts.judge import Judge
 from netguard.accounts.names import from_wire
 from netguard.accounts.passwords import Cost
+from netguard.accounts.records import Asked
 from netguard.accounts.schema import ITERATIONS
-from netguard.accounts.store import Found, Store
+from netguard.accounts.store import Store
 from netguard.wire import apop, mechanisms, otp, scram
 from netguard.wire.sasl import (
     CheckCertificate,
@@ -175,13 +176,13 @@ async def test_every_wrong_password_is_none_after_one_run_of_equal_cost(
 async def test_right_and_wrong_ask_the_store_once(accounts: StoredAccounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Known or unknown, the store gets one question."""
     questions: list[str] = []
-    real = Store.found
+    real = Store.asked
 
-    def counted(store: Store, name: str) -> Found:
+    def counted(store: Store, name: str, kinds: tuple[str, ...]) -> Asked:
         questions.append(name)
-        return real(store, name)
+        return real(store, name, kinds)
 
-    monkeypatch.setattr(Store, "found", counted)
+    monkeypatch.setattr(Store, "asked", counted)
     for name in (b"alice", b"nobody", b"bob", b"\xff"):
         await accounts.check_apop(name, STAMP, digest(SECRET))
         await accounts.check_password(name, PASS.encode())

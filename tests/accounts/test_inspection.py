@@ -7,7 +7,7 @@ import pytest
 from netguard.accounts import inspection, passwords
 from netguard.accounts.credentials import KINDS
 from netguard.accounts.passwords import Cost
-from netguard.accounts.store import Found
+from netguard.accounts.records import Found
 from netguard.accounts.totp import Totp
 from netguard.wire import otp, scram
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netguard.accounts.interface import AccountsTrouble
+from netguard.accounts.records import NameTaken, NewUser, User
 from netguard.accounts.schema import ITERATIONS
-from netguard.accounts.store import NameTaken, NewUser, Store, User
+from netguard.accounts.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,6 +261,20 @@ def test_many_are_added_all_or_none(store: Store) -> None:
     assert store.found("x").iterations == 4096
 
 
-def test_no_representation_of_a_new_user_is_a_secret() -> None:
-    """Credentials are left out."""
-    assert "tanstaaf" not in repr(NewUser("alice", {"apop": "tanstaaf"}))
+def test_a_login_asks_for_what_matters(store: Store) -> None:
+    """The kinds that it names, whether there is such a user, what is set, and what it takes to pretend."""
+    store.add("alice", {"apop": "tanstaaf", "password": "x"}, {"mailbox": "/srv/a"})
+    found = store.found("alice")
+    asked = store.asked("alice", ("otp", "apop"))
+    assert (asked.name, asked.exists, asked.credentials) == ("alice", True, {"apop": "tanstaaf"})
+    assert json.loads(asked.settings) == {"mailbox": "/srv/a"}
+    assert (asked.secret, asked.iterations) == (found.secret, found.iterations)
+    assert store.asked("alice", ()).credentials == {}
+
+
+def test_a_login_of_nobody_asks_the_same(store: Store) -> None:
+    """One row, with nothing in it but what it takes to pretend."""
+    store.add("alice", {"apop": "x"})
+    nobody = store.asked("nobody", ("apop",))
+    assert (nobody.exists, nobody.credentials, nobody.settings) == (False, {}, "{}")
+    assert nobody.secret == store.asked("alice", ("apop",)).secret
