@@ -154,6 +154,8 @@ class GuardedFactory(Admission):
         if connection.state != "opening":
             return None
         self._live[wrapper] = None
+        if self.service.patience < 1:
+            wrapper.due = -inf  # perhaps it became so only while this one was asked about
         return wrapper
 
     def turns_away(self, host: str, port: int) -> bool:

@@ -154,11 +154,15 @@ class Strain:
         self.unreadable: set[Condition] = set()
         self.by: tuple[str, ...] = ()
         self.looked = -inf
+        # Connections come thousands a second: of them alone, what was seen a moment ago is not good enough.
+        self.crowd = next((each for each in self.alarms if each.condition.signal == "connections"), None)
         house.each_tick(self.look)
 
     def refuses(self, now: float) -> Alarm | None:
         """For whose sake newcomers are refused; None when they are not. What is known must not be older than a tick."""
-        if not 0 <= now - self.looked < KEEP:
+        crowd = self.crowd
+        crowded = crowd is not None and not crowd.on and self.house.population > crowd.condition.limit
+        if crowded or not 0 <= now - self.looked < KEEP:
             self.look(now)
         return next((each for each in self.alarms if each.on), None) if REFUSE in self.by else None
 

@@ -85,6 +85,7 @@ class Site:
     made: Callable[[Subject], object]
     came: Callable[[Subject, bytes], object]
     address: Any = None
+    port: Any = None
     factory: Any = None
     subjects: list[Subject] = field(factory=list)
     peers: ExitStack = field(factory=ExitStack)
@@ -193,7 +194,7 @@ def site(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Site]]:
         inner: Any = Factory()
         inner.buildProtocol = here.build
         here.factory = Policy(*guards).wrap(inner, tick=tick)
-        port: Any = await serverFromString(reactor, endpoint(where)).listen(here.factory)
+        here.port = port = cast("Any", await serverFromString(reactor, endpoint(where)).listen(here.factory))
         host = port.getHost()
         here.address = f"{tmp_path}/socket" if where == "unix" else (host.host, host.port)
         try:

@@ -153,11 +153,7 @@ def test_the_connections_of_the_service_count(service: type[Service]) -> None:
     """With hysteresis, unlike a limit: ten may come, then nobody until less than eight are left for a while."""
     house = service(LoadShedding("connections>10"))
     house.factory.doStart()
-    peers = []
-    for _ in range(20):
-        house.wait(0.3)
-        peers.append(house.knock())
-    let_in = [peer for peer in peers if peer is not None]
+    let_in = [peer for _ in range(20) if (peer := house.knock()) is not None]
     assert len(let_in) == 11
     for gone in let_in[:3]:
         gone.wire.lost(ConnectionError())
@@ -272,6 +268,14 @@ def test_tighten_leaves_peers_that_are_not_settled_a_tenth_of_their_time(service
     house.wait(20)
     assert (settled.reason, after.reason) == (None, None)
     assert logged.named("shedding")[0]["by"] == "tighten"
+
+
+def test_who_comes_while_it_becomes_tight_has_a_tenth_too(service: type[Service]) -> None:
+    """It is on the newcomer's own arrival that this is found out."""
+    house = service(LoadShedding("load>8", by="tighten"), FirstByteTimeout("60s"))
+    _reads(house, load=9.0)
+    peer = house.connect()
+    assert 6 <= house.end_of(peer, 7) <= 6.6
 
 
 def test_who_only_observes_reports_and_does_nothing(service: type[Service], logged: Any) -> None:
