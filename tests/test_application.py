@@ -45,7 +45,7 @@ def test_a_connection_is_found_through_layers() -> None:
 
         protocol = ProtocolWrapper
 
-    peer = connect(Lifetime("1h"), Between(Factory.forProtocol(Application)))
+    peer: Any = connect(Lifetime("1h"), Between(Factory.forProtocol(Application)))
     inner = peer.application.wrappedProtocol
     assert connection_of(inner.transport) is peer.connection
     settle(inner.transport)

@@ -14,7 +14,7 @@ from twisted.scripts import twistd
 from netguard.options import Option, options_of
 from netguard.plugins import guard_options
 from netguard.plugins.guard_options import GuardOptions, explain, suggesting
-from netguard.policy import CATALOGUE, OBSERVE, Policy, flags
+from netguard.policy import CATALOGUE, Policy, words
 from netguard.units import Unit
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def parsed(*words: str, kind: type[GuardOptions] = GuardOptions) -> GuardOptions
 def under_twistd(*words: str, twistd_words: tuple[str, ...] = ("-n",)) -> GuardOptions:
     """Options after parsing, with twistd's own before them, as twistd parses them."""
     parent: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
-    parent.parseOptions(twistd_words)
+    parent.parseOptions(("--pidfile=", *twistd_words))
     parent.subCommand = "netguard-wrap"
     options = GuardOptions()
     options.parent = parent
@@ -57,7 +57,7 @@ def complaint(*words: str) -> str:
 def test_every_option_of_the_catalogue_is_a_flag() -> None:
     """Whatever a guard declares can be typed."""
     names = {name.rstrip("=") for name in GuardOptions().longOpt}
-    assert names == {*flags(), OBSERVE, "config", "log-format", "verbose", "help", "version"}
+    assert names == {*words(), "config", "log-format", "verbose", "lock", "help", "version"}
 
 
 @pytest.mark.parametrize(("kind", "surface"), [(GuardOptions, "guard"), (PopLike, "pop")])
