@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from netguard.accounts.names import check_name, from_wire
-from netguard.application import misdeed
 from netguard.pop3.mailbox_errors import MailboxInUse
 from netguard.wire.pop3_events import Apop, Denial, Password
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netguard.accounts.interface import Account, Accounts
+    from netguard.connection import Connection
     from netguard.pop3.interface import Mailbox, Opener
 
 
@@ -120,23 +120,23 @@ def seconds_left(elapsed: float, period: float) -> float:
     return period - elapsed % period if period > 0 else 0.0
 
 
-def blame(transport: object, login: Apop | Password, refused: Refused, key: bytes) -> None:
+def blame(guarded: Connection | None, login: Apop | Password, refused: Refused, key: bytes) -> None:
     """Tell the guards of a failed login, once its answer may be known: the time of a penalty is an answer, too.
 
     The same name with the same password counts once: that is a mail program that knows no better. With APOP the same
     secret looks different each time.
 
     Args:
-        transport: that of the session.
+        guarded: the connection, or what it was: who goes away without waiting for the answer has guessed all the same.
         login: what the client sent.
         refused: why it failed.
         key: a random key of this process, so that nobody can guess the password back from what is told.
     """
-    if refused.guessed:
+    if refused.guessed and guarded is not None:
         digest = None
         if isinstance(login, Password):
             digest = hashlib.blake2b(login.name + b"\0" + login.password, key=key, digest_size=16).digest()
-        misdeed(transport, "failed-login", once=digest)
+        guarded.misdeed("failed-login", once=digest)
 
 
 def pseudonym(name: bytes, key: bytes) -> str:

@@ -18,7 +18,7 @@ from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import deferLater
 
-from netguard.application import misdeed, settle
+from netguard.application import connection_of, misdeed, settle
 from netguard.pop3.login import Door, Entered, blame, pseudonym, seconds_left
 from netguard.pop3.outlet import Outlet
 from netguard.pop3.record import Record, failure_fields, whose
@@ -153,7 +153,7 @@ class Pop3Session(Protocol):
     # The machine's requests
 
     async def _enter(self, request: ev.Apop | ev.Password) -> None:
-        settings = self._settings
+        settings, guarded = self._settings, connection_of(self.transport)  # which is not to be found after its end
         began = settings.reactor.seconds()
         door = Door(settings.accounts, settings.opener, self._trouble)
         result = await door.enter(request, self._stamp, lambda: not self._over)
@@ -163,7 +163,7 @@ class Pop3Session(Protocol):
             if not result.at_once:
                 took = settings.reactor.seconds() - began
                 await self._wait(seconds_left(took, settings.answer_failures_after))
-            blame(self.transport, request, result, settings.key)
+            blame(guarded, request, result, settings.key)
             if not self._over:
                 self._go_on(self._machine.denied(result.denial))
         elif self._over:

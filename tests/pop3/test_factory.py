@@ -17,6 +17,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.login_timeout import LoginTimeout
+from netguard.guards.refusal import Refusal
 from netguard.guards.write_stall import WriteStall
 from netguard.policy import Policy
 from netguard.process.tls import ServerTLS, server_tls
@@ -398,6 +399,16 @@ async def test_under_guards(
     await service.until(lambda: world.reported("session"))
     (settled,) = logged.named("settled")
     assert world.reported("session")[0]["session"] == settled["session"]
+
+
+def test_a_refusal_is_an_answer_of_pop3(world: World) -> None:
+    """On one line of ASCII, no longer than an answer may be; guards ask for it."""
+    factory = world.factory()
+    assert factory.refusal_text("come back later") == b"-ERR [SYS/TEMP] come back later\r\n"
+    assert factory.refusal_text("später") == b"-ERR [SYS/TEMP] sp?ter\r\n"
+    assert len(factory.refusal_text("x" * 512)) == 512
+    guarded = Policy(Refusal("text:come back later")).wrap(factory)
+    assert guarded.answer == b"-ERR [SYS/TEMP] come back later\r\n"
 
 
 def test_quiet(world: World) -> None:

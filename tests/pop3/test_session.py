@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.interfaces import IPushProducer
 
+from netguard.guards.login_timeout import LoginTimeout
+from netguard.testing import connect
 from netguard.wire import pop3
 
 if TYPE_CHECKING:
+    from netguard.guard import Misdeed
     from tests.pop3.doubles import Client, World
 
 REFUSED = b"-ERR [AUTH] user unknown or secret wrong\r\n"
@@ -178,6 +181,112 @@ def test_failed_logins_are_bounded(world: World) -> None:
         client.say(b"USER alice", b"PASS x")
         assert client.wait(2) == REFUSED
     assert client.wire.disconnecting
+
+
+# What guards are told
+
+
+class Guarded:
+    """A session under a guard, inside TLS, and the misdeeds that its service hears of."""
+
+    def __init__(self, world: World) -> None:
+        self.misdeeds: list[Misdeed] = []
+        factory = LoginTimeout("1h").wrap(world.factory(), world.clock)
+        factory.service.when_misdeed(lambda _, each: self.misdeeds.append(each))
+        self.peer = connect(factory)
+        assert self.peer.transport is not None
+        self.peer.transport.startTLS(None)
+
+    def say(self, *commands: bytes) -> None:
+        """Send command lines in one segment."""
+        self.peer.feed(b"".join(command + b"\r\n" for command in commands))
+
+    def told(self) -> list[tuple[str, float]]:
+        """The misdeeds so far: their kinds and weights."""
+        return [(each.kind, each.weight) for each in self.misdeeds]
+
+
+def test_a_failed_login_is_a_misdeed(world: World) -> None:
+    """Once its answer is known and no earlier; a penalty would tell how long the check took."""
+    session = Guarded(world)
+    session.say(b"USER alice", b"PASS x")
+    session.peer.advance(1.9)
+    assert session.told() == []
+    session.peer.advance(0.2)
+    assert session.told() == [("failed-login", 1.0)]
+
+
+def test_a_client_that_does_not_wait_for_its_answer_is_told_of_all_the_same(world: World) -> None:
+    """Guessing without looking is guessing; whether it goes during the check or after it."""
+    for slow in (False, True):
+        world.held.slow = slow
+        session = Guarded(world)
+        session.say(b"USER alice", b"PASS x")
+        session.peer.vanish()
+        world.held.go_all()
+        assert session.told() == [("failed-login", 1.0)]
+
+
+TRIED = [(b"alice", b"x"), (b"alice", b"x"), (b"alice", b"y"), (b"bob", b"x"), (b"alic", b"ex")]
+
+
+def _tokens(world: World) -> list[bytes | None]:
+    """What each failed login counts once by."""
+    tokens = []
+    for name, password in TRIED:
+        session = Guarded(world)
+        session.say(b"USER " + name, b"PASS " + password)
+        session.peer.advance(2.1)
+        tokens.append(session.misdeeds[0].once)
+    return tokens
+
+
+def test_the_same_name_and_password_are_the_same_token(world: World) -> None:
+    """Where the one ends and the other begins counts, too."""
+    factory = world.factory()
+    world.factory = lambda: factory  # type: ignore[method-assign]
+    tokens = _tokens(world)
+    assert tokens[0] == tokens[1] is not None
+    assert len(set(tokens)) == 4
+
+
+def test_nothing_can_be_read_from_a_token(world: World) -> None:
+    """It is made with a key that each factory has of its own."""
+    assert len({*_tokens(world), *_tokens(world)}) == 2 * len(TRIED)
+
+
+def test_failed_apop_logins_count_each(world: World) -> None:
+    """The same secret makes another digest for each greeting."""
+    session = Guarded(world)
+    session.say(b"APOP alice " + b"0" * 32)
+    session.peer.advance(2.1)
+    assert [(each.kind, each.once) for each in session.misdeeds] == [("failed-login", None)]
+
+
+def test_what_is_not_the_clients_fault_is_no_misdeed(world: World) -> None:
+    """Trouble of ours, a mailbox in use, a client that goes while its right password is checked, a right login."""
+    world.opener.in_use.add("bob")
+    session = Guarded(world)
+    session.say(b"USER bob", b"PASS builder")
+    world.accounts.failure = RuntimeError("out of order")
+    session.say(b"USER alice", b"PASS wonder land")
+    session.peer.advance(2.1)
+    world.accounts.failure = None
+    session.say(b"USER alice", b"PASS wonder land", b"STAT")
+    session.peer.vanish()
+    world.held.slow = True
+    gone = Guarded(world)
+    gone.say(b"USER alice", b"PASS wonder land")
+    gone.peer.vanish()
+    world.held.go_all()
+    assert session.told() == gone.told() == []
+
+
+def test_what_is_malformed_is_a_small_misdeed(world: World) -> None:
+    """Each time; a client that only tries a command that is not there has not done much."""
+    session = Guarded(world)
+    session.say(b"EHLO there", b"\x00\xff")
+    assert session.told() == [("malformed", 0.2)] * 2
 
 
 def test_second_apop_is_not_checked(world: World) -> None:
