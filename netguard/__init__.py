@@ -3,6 +3,7 @@
 from netguard.application import connection_of, misdeed, settle
 from netguard.factory import GuardedFactory
 from netguard.guard import Connection, Guard, frozen
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CATALOGUE",
+    "AccessRules",
     "Bandwidth",
     "ByteLimit",
     "Connection",

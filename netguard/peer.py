@@ -64,6 +64,7 @@ class Known:
     claims: Mapping[str, object] = field(factory=dict)
     name: object = None
     ident: object = None
+    privileged: bool = False
 
     def peer(self) -> Peer:
         """The same as a value."""

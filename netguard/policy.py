@@ -10,6 +10,7 @@ import attrs
 from netguard.errors import ContradictoryOptions, OptionError, UnknownOption
 from netguard.factory import TICK, GuardedFactory
 from netguard.guard import Guard
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -36,6 +37,7 @@ CATALOGUE: tuple[type[Guard], ...] = (
     ConnectionRate,
     ProxyProtocol,
     LoadShedding,
+    AccessRules,
     Penalties,
     HandshakeTimeout,
     FirstByteTimeout,

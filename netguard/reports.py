@@ -112,6 +112,8 @@ def _also(known: Known) -> dict[str, object]:
         about["network.peer.address"] = "unix" if host is None else host
         if host is not None:
             about["network.peer.port"] = getattr(seen, "port", 0)
+    if known.privileged:
+        about["client.privileged"] = "yes"
     return about
 
 

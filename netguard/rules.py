@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,13 +16,14 @@ from netguard.rule import Name, Rule, Word, rules_of
 from netguard.units import Unit
 from netguard.verdict import Failure, Mismatch, Timeout, Verdict, Verified
 
-__all__ = ["Decision", "Rule", "Rules", "decide", "read_rules", "rules"]
+__all__ = ["Decision", "Rule", "Rules", "decide", "read_rules", "rules", "rules_file"]
 
 Outcome = Literal["allow", "deny", "ask", "failed"]
 
 _LARGEST = 16 * 2**20
 _BY_VERDICT = {Verified: Word.KNOWN, Mismatch: Word.PARANOID}
 _MEANT = "rules such as allow 10.0.0.0/8,deny .bad.example"
+_FILE = "the path of a file with rules, one on each line"
 
 
 @frozen
@@ -236,4 +238,14 @@ class _Telling(Unit):
         return self.parse(value)
 
 
+def _parse_path(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value).strip():
+        message = f"{str(value)[:60]!r} is not {_FILE}"
+        raise ValueError(message)
+    path = os.path.abspath(value)  # noqa: PTH100 - links stay as they are; daemons go elsewhere
+    read_rules(path)
+    return path
+
+
 rules = _Telling("rules", _MEANT, _parse, str, many=True)
+rules_file = _Telling("rules-file", _FILE, _parse_path, str)

@@ -196,7 +196,7 @@ class Connection(Protocol):
         """Write down what a look-up found out about the peer, for :attr:`peer` and for the log.
 
         Args:
-            facts: ``name`` (a verdict on its name), ``ident`` (what its ident server claims), ``privileged`` (whether the
+            facts: ``name`` (a verdict on its name), ``ident`` (what its ident server claims), ``privileged`` (that the
                 log is to say that its port is a privileged one).
         """
 

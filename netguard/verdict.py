@@ -55,4 +55,12 @@ class Failure:
     rcode: int | None = None
 
 
+_WORDS = {Verified: "verified", NoName: "no-name", Mismatch: "mismatch", Timeout: "timeout", Failure: "failure"}
+
+
+def word(verdict: object) -> str:
+    """A word for a verdict, for logs and for programs: one for each of the five."""
+    return _WORDS[type(verdict)]
+
+
 Verdict: TypeAlias = Verified | NoName | Mismatch | Timeout | Failure

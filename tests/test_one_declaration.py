@@ -22,7 +22,10 @@ from netguard.networks import Networks
 from netguard.options import Option, options_of
 from netguard.plugins.guard_options import GuardOptions
 from netguard.policy import CATALOGUE, OBSERVE, Policy, defaults, flags
+from netguard.rules import Rules
 from netguard.units import Frequency, Prefix
+
+RULES = str(Path(__file__).parent / "everybody.rules")
 
 # One value of each unit: as text, as a TOML value, and as Python has it.
 VALUES: dict[str, tuple[str, str, object]] = {
@@ -39,10 +42,17 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "networks": ("10.0.0.0/8,::1", '["10.0.0.0/8", "::1"]', Networks("10.0.0.0/8,::1")),
     "proxies": ("unix,10.0.0.0/8", '["unix", "10.0.0.0/8"]', Proxies(Networks("10.0.0.0/8"), unix=True)),
     "transport": ("stock", '"stock"', "stock"),
+    "rules": ("deny ::1,allow ALL", '["deny ::1", "allow ALL"]', Rules("deny ::1,allow ALL")),
+    "rules-file": (RULES, json.dumps(RULES), RULES),
+    "nameservers": (
+        "127.0.0.1:53,[::1]:5353",
+        '["127.0.0.1", "[::1]:5353"]',
+        (("127.0.0.1", 53), ("::1", 5353)),
+    ),
     "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
 # Of options whose unit is a choice of words of their own, by flag.
-CHOSEN: dict[str, str] = {}
+CHOSEN: dict[str, str] = {"privileged-port": "refuse", "names-fail": "open", "names": "require"}
 
 
 def value_of(one: Option) -> tuple[str, str, object]:

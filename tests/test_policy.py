@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -133,7 +134,15 @@ def test_the_defaults_are_those_of_the_catalogue() -> None:
         *("max-queue", "max-connections", "max-per-peer"),
         "penalty-exempt",  # for those who add a penalty
     }
-    assert set(defaults("pop")) == {*defaults("guard"), "login", "lifetime", "min-rate-out", "max-item", "shed", "penalty"}
+    assert set(defaults("pop")) == {
+        *defaults("guard"),
+        "login",
+        "lifetime",
+        "min-rate-out",
+        "max-item",
+        "shed",
+        "penalty",
+    }
     assert {flag: defaults("pop")[flag] for flag in ("idle", "first-byte", "handshake", "login", "lifetime")} == {
         "idle": "10m",
         "first-byte": "60s",
@@ -214,16 +223,22 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     transport_kind: st.sampled_from(["native", "stock"]),
     refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
+RULES = str(Path(__file__).parent / "everybody.rules")
 # Of units that only one option has, by its flag.
 CHOSEN: dict[str, st.SearchStrategy[Any]] = {
     "shed": st.sampled_from(["lag>250ms", "load>8.5,rss>1GiB,fds>90%", ["pressure>20%", "connections>9"]]),
     "shed-by": st.sampled_from(["refuse", "tighten", ("refuse", "tighten")]),
     "exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
+    "rules": st.sampled_from(["allow 10.0.0.0/8", "deny UNIX, deny .bad.example KNOWN", ["allow ::1", "deny ALL"]]),
+    "access": st.just(RULES),
+    "privileged-port": st.sampled_from(["allow", "log", "refuse"]),
+    "names-fail": st.sampled_from(["closed", "open"]),
     "penalty-for": st.floats(0.1, 3600),
     "penalty-most": st.floats(3600, 1e7),
     "penalty-exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
 }
 TEXTS: dict[str, str] = {"shed": "lag>7s", "shed-by": "refuse,tighten", "shed-limit": "7", "exempt": "192.0.2.0/24"}
+TEXTS |= {"rules": "deny ALL", "access": RULES, "privileged-port": "log", "names-fail": "open"}
 TEXTS |= {"penalty-most": "7h", "penalty-exempt": "192.0.2.0/24"}
 
 

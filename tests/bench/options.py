@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from netguard.policy import flags
+
+RULES = Path(__file__).parent.parent / "everybody.rules"
 
 GENEROUS = {
     "idle": "1h", "first-byte": "1h", "handshake": "1h", "login": "1h", "lifetime": "24h", "write-stall": "1h",
@@ -12,6 +16,8 @@ GENEROUS = {
     "connect-rate-per-peer": "1000000/s", "refusal": "close", "proxy-from": "192.0.2.0/24", "transport": "native",
     "shed": "lag>1h", "shed-by": "refuse,tighten", "shed-limit": "1000000", "exempt": "192.0.2.0/24",
     "penalty": "1000000/s", "penalty-for": "1m", "penalty-most": "1h",
-    "penalty-exempt": "192.0.2.0/24",
+    "penalty-exempt": "192.0.2.0/24", "rules": "deny 192.0.2.0/24,allow ALL", "access": str(RULES),
+    "privileged-port": "allow", "names-fail": "closed",
+    "names": "log", "names-within": "1h", "dns": "127.0.0.1",
 }  # fmt: skip
 assert GENEROUS.keys() == flags().keys(), GENEROUS.keys() ^ flags().keys()

@@ -1,0 +1,139 @@
+"""Who may come in: by address, and by a name that was verified."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from netguard.errors import Denied, DeniedByFile, NameUnknown, OptionError, PrivilegedPort
+from netguard.guard import Connection, Guard, House, Opener, frozen
+from netguard.options import choice, option
+from netguard.rules import Decision, Rule, Rules, decide, read_rules, rules, rules_file
+from netguard.verdict import Verdict, Verified, word
+
+FIRST_FREE_PORT = 1024
+"""Below it, a port needs privileges on UNIX."""
+
+
+@frozen
+class AccessRules(Guard):
+    """Let in, or not, by rules of which the first that concerns the peer decides.
+
+    When none does, the opposite of the last one holds. A rule never proves who somebody is, and none goes by a peer's
+    port. Rules about names are about verified ones only, and a peer's name is looked up only where a rule needs it.
+
+    Args:
+        rules: rules such as ``allow 10.0.0.0/8`` and ``deny .bad.example``, in order.
+        file: a file of rules, which come after those; it is read again when the service reloads its files, and what
+            cannot be used then leaves the rules as they were.
+        privileged_port: whether to ``allow``, ``log`` or ``refuse`` peers whose port is below 1024.
+        names_fail: whether a peer whose name could not be found out, for nobody answered in time or the name servers
+            failed, is refused where a rule needs the name (``closed``), or that rule does not concern it (``open``).
+    """
+
+    rules: Rules | None = option(
+        "rules",
+        rules,
+        "Let in, or not, by the first of these rules that concerns the peer.",
+        default=None,
+        shorthands=("allow", "deny"),
+    )
+    file: str | None = option(
+        "access", rules_file, "A file with more such rules, one on each line; reloaded with the service.", default=None
+    )
+    privileged_port: str | None = option(
+        "privileged-port",
+        choice("allow", "log", "refuse"),
+        "What becomes of a peer whose port is below 1024, which proves nothing.",
+        default=None,
+    )
+    names_fail: str = option(
+        "names-fail",
+        choice("closed", "open"),
+        "Whether a peer whose name could not be found out is refused when a rule needs the name.",
+        default="closed",
+    )
+
+    def install(self, house: House) -> Opener:
+        """Read the rules, and again whenever the service reloads its files."""
+        door = Door(self, house)
+        if self.file is not None:
+            house.when_reloaded(door.reload)
+        return door.open
+
+
+class Door:
+    """Where the rules are applied.
+
+    Args:
+        guard: the guard.
+        house: the service: its resolver, and its clock.
+
+    Raises:
+        OptionError: the file cannot be used, or a rule needs names and nobody looks them up.
+    """
+
+    def __init__(self, guard: AccessRules, house: House) -> None:
+        self.guard = guard
+        self.house = house
+        self.rules = self.read()
+
+    def reload(self) -> None:
+        """Read the file again; connections see the old rules or the new, and never a mixture."""
+        self.rules = self.read()
+
+    def read(self) -> Rules:
+        """All rules, in their order."""
+        found = self.guard.rules or Rules()
+        if self.guard.file is not None:
+            found += read_rules(self.guard.file)
+        if found.first_name is not None and self.house.names is None:
+            raise OptionError(f"{_shown(found.first_name)}: rules about names need look-ups of names, which are off")
+        return found
+
+    def open(self, connection: Connection) -> Awaitable[object] | None:
+        """Let the peer pass, or refuse it; ask for its name when it depends on that."""
+        port = self.guard.privileged_port
+        if port is not None and 0 < connection.port < FIRST_FREE_PORT:
+            if port == "refuse":
+                connection.refuse(PrivilegedPort(FIRST_FREE_PORT, connection.port))
+                if not connection.admitted:
+                    return None
+            elif port == "log":
+                connection.learn(privileged=True)
+        decision = decide(self.rules, connection.host)
+        if decision.outcome == "allow":
+            return None
+        if decision.outcome == "ask":
+            return self.ask(connection)
+        self.refuse(connection, decision)
+        return None
+
+    async def ask(self, connection: Connection) -> None:
+        """The same, with the peer's name; by the rules that held when the peer came."""
+        listed = self.rules
+        verdict: Any = connection.peer.name
+        if verdict is None:
+            verdict = await self.house.names.verify(connection.host)
+            connection.learn(name=verdict)
+        decision = decide(listed, connection.host, verdict, names_fail=self.guard.names_fail)
+        if decision.outcome != "allow":
+            self.refuse(connection, decision, verdict)
+
+    def refuse(self, connection: Connection, decision: Decision, verdict: Verdict | None = None) -> None:
+        """Say which rule it was, and what was seen, where that is not the address."""
+        rule = decision.rule
+        seen = verdict.name if isinstance(verdict, Verified) else None if verdict is None else word(verdict)
+        if rule is None:
+            by_file = self.guard.file is not None
+            connection.refuse((DeniedByFile if by_file else Denied)("none of them allows it", seen))
+            return
+        observed = seen if rule.needs_name else None
+        if decision.outcome == "failed":
+            connection.refuse(NameUnknown(_shown(rule), observed))
+        else:
+            connection.refuse((DeniedByFile if rule.place else Denied)(_shown(rule), observed))
+
+
+def _shown(rule: Rule) -> str:
+    return f"{rule} ({rule.place})" if rule.place else str(rule)
