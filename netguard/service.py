@@ -39,6 +39,7 @@ class Service:
 
     Attributes:
         names: the resolver of peers' names, or None.
+        penalties: ledgers of misdeeds, for those who list and clear them.
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
         native: whether ports are to carry connections by our own transport, where they can.
@@ -52,6 +53,7 @@ class Service:
         self.patience = 1.0
         self.style = CLOSE
         self.native = True
+        self.penalties: list[Any] = []
         self.ports: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
