@@ -78,6 +78,32 @@ def test_a_reason_carries_its_numbers() -> None:
     assert reason.args == (30.0, 30.123)
 
 
+def test_who_is_penalised_is_told_for_how_long() -> None:
+    """In the text, and as seconds."""
+    reason = errors.Penalised(Frequency(10, 600), Frequency(11, 600), 41.98765)
+    assert str(reason) == (
+        "the peer has misbehaved too often, observed 11/10m, limit 10/10m, option penalty, for 41.988s more"
+    )
+    assert reason.left == 41.988
+    assert str(errors.Penalised()) == "the peer has misbehaved too often, option penalty"
+
+
+def test_what_honest_peers_come_to_by_themselves_weighs_nothing() -> None:
+    """And what a broken network can do weighs half of what nobody does by mistake."""
+    weights = {kind.__name__: kind.weight for kind in REASONS}
+    assert {name for name, weight in weights.items() if weight == errors.ORDINARY == 1} >= {
+        "ItemTooLong",
+        "TooMuchReceived",
+    }
+    assert {name for name, weight in weights.items() if weight == errors.SLIGHT == 0.5} == {
+        *("NoFirstByte", "HandshakeTooSlow", "LoginTooSlow"),
+        *("ReceivingTooSlow", "SendingTooSlow", "WriteStalled", "QueueTooLong"),
+    }
+    assert {"Idle", "LifetimeOver", "TooMuchSent", "Draining", "Expelled"} <= {
+        name for name, weight in weights.items() if not weight
+    }
+
+
 def test_an_unknown_option_is_answered_with_the_nearest_known_one() -> None:
     """A typo finds its word."""
     error = UnknownOption("max-per-per", ["idle", "max-per-peer", "max-in"])
