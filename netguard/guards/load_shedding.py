@@ -8,7 +8,7 @@ from random import random
 from typing import Any
 
 from netguard.errors import OptionError, Shedding, TooManyPending
-from netguard.guard import Connection, Guard, House, Opener, frozen
+from netguard.guard import Connection, Guard, House, Stages, frozen
 from netguard.load.gradient import Gradient, Steady
 from netguard.load.signals import KEEP
 from netguard.load.thresholds import Alarm, Condition, Thresholds, thresholds
@@ -89,9 +89,12 @@ class LoadShedding(Guard):
         if self.shed is None and self.by != (REFUSE,):
             raise OptionError("option shed-by has no effect without option shed")
 
-    def install(self, house: House) -> Opener:
-        """Begin to look at the signals, and to count."""
-        return Door(self, house).open
+    def install(self, house: House) -> Stages:
+        """Begin to look at the signals, and to count. Where nobody is exempt, it need not be known who comes."""
+        door = Door(self, house)
+        if self.exempt is not None:
+            return Stages(peer=door.open)
+        return Stages(door.arrive if self.shed else None, door.count if self.limit else None, door.full)
 
 
 class Door:
@@ -104,25 +107,32 @@ class Door:
 
     def __init__(self, guard: LoadShedding, house: House) -> None:
         self.house = house
-        self.exempt = guard.exempt
+        self.exempt = guard.exempt or Networks()
         self.strain = None if guard.shed is None else Strain(guard, guard.shed, house)
         self.counts = guard.limit is not None
         self.pending = Gradient(random) if isinstance(guard.limit, str) else Steady(guard.limit or 0)
 
-    def open(self, connection: Connection) -> None:
-        """Let a newcomer in, or not."""
-        now = self.house.reactor.seconds()
-        alarm = None if self.strain is None else self.strain.refuses(now)
-        if (alarm is None and not self.counts) or (self.exempt and self.exempt.contains(connection.host)):
-            return
-        if alarm is not None:
-            connection.refuse(Shedding(str(alarm.condition), alarm.condition.reading(alarm.observed)))
-        if self.counts and connection.admitted:
-            self.count(connection, now)
+    def full(self) -> Shedding | None:
+        """Why nobody is let in now, or None."""
+        seen = None if self.strain is None else self.strain.refuses(self.house.reactor.seconds())
+        return None if seen is None else Shedding(*seen)
 
-    def count(self, connection: Connection, now: float) -> None:
+    def arrive(self, connection: Connection) -> None:
+        """Let a newcomer in, or not, whoever it is."""
+        reason = self.full()
+        if reason is not None:
+            connection.refuse(reason)
+
+    def open(self, connection: Connection) -> None:
+        """The same, if it is not exempt."""
+        if not self.exempt.contains(connection.host):
+            self.arrive(connection)
+            if self.counts and connection.admitted:
+                self.count(connection)
+
+    def count(self, connection: Connection) -> None:
         """Count a newcomer among those who are on their way, or refuse it."""
-        if self.pending.come(now):
+        if self.pending.come(self.house.reactor.seconds()):
             connection.settled(self.settle)
             connection.at_end(self.leave)
         else:
@@ -153,33 +163,33 @@ class Strain:
         self.alarms = [Alarm(each) for each in shed.conditions]
         self.unreadable: set[Condition] = set()
         self.by: tuple[str, ...] = ()
+        self.seen: tuple[str, str] | None = None
         self.looked = -inf
         # Connections come thousands a second: of them alone, what was seen a moment ago is not good enough.
         self.crowd = next((each for each in self.alarms if each.condition.signal == "connections"), None)
+        self.room = inf
         house.each_tick(self.look)
 
-    def refuses(self, now: float) -> Alarm | None:
-        """For whose sake newcomers are refused; None when they are not. What is known must not be older than a tick."""
-        crowd = self.crowd
-        crowded = crowd is not None and not crowd.on and self.house.population > crowd.condition.limit
-        if crowded or not 0 <= now - self.looked < KEEP:
+    def refuses(self, now: float) -> tuple[str, str] | None:
+        """For which condition's sake newcomers are refused, and the figure, no older than a tick; None when not."""
+        self.room -= 1
+        if self.room < 0 or not 0 <= now - self.looked < KEEP:
             self.look(now)
-        return next((each for each in self.alarms if each.on), None) if REFUSE in self.by else None
+        return self.seen if REFUSE in self.by else None
 
     def look(self, now: float) -> bool:
-        """Look at the signals.
-
-        Returns:
-            Whether to look again in any case: shedding has to come to an end, also when nobody comes any more.
-        """
+        """Look at the signals; say whether to look again in any case, so that shedding ends when nobody comes."""
         self.looked = now
         changed = [each for each in self.alarms if each.look(now, self.read(each.condition))]
-        strained = any(each.on for each in self.alarms)
-        if bool(self.by) != strained:
-            self.act(strained=strained)
+        if self.crowd is not None:
+            self.room = inf if self.crowd.on else self.crowd.condition.limit - (self.crowd.figure or 0.0)
+        high = next((each for each in self.alarms if each.on), None)
+        self.seen = None if high is None else (str(high.condition), high.condition.reading(high.observed))
+        if bool(self.by) != bool(high):
+            self.act(strained=bool(high))
         for alarm in changed:
             self.tell("shedding" if alarm.on else "recovered", alarm.condition, alarm.figure)
-        return strained
+        return bool(high)
 
     def read(self, condition: Condition) -> float | None:
         """The figure for a condition; if there is none, say so once."""

@@ -24,6 +24,7 @@ from netguard.load.gradient import (
     STALE,
     START,
     Gradient,
+    Steady,
 )
 
 Work = Callable[[Random], float]
@@ -330,3 +331,13 @@ def test_what_it_remembers_is_bounded() -> None:
     gradient = Gradient(lambda: 0.5)
     _settle(gradient, 1, 50_000)
     assert gradient._window.count <= 1024
+
+
+def test_a_steady_limit_is_what_somebody_chose() -> None:
+    """From the first one on, whether anybody is settled or not; a place that is given back is taken by the next."""
+    steady = Steady(3)
+    assert [steady.come(1) for _ in range(5)] == [True, True, True, False, False]
+    steady.settle(2, 1.0)
+    steady.leave(2)
+    assert [steady.come(2) for _ in range(5)].count(True) == 2
+    assert (steady.pending, steady.limit) == (3, 3)
