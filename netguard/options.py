@@ -107,7 +107,7 @@ def option(
     return attrs.field(default=default, converter=convert, metadata={_KEY: what})
 
 
-def spelled_out(word: str, value: Any) -> list[str]:
+def spelled_out(word: str, value: Any) -> list[Any]:
     """What a shorthand stands for: the values of the option that it belongs to.
 
     Args:
@@ -118,6 +118,8 @@ def spelled_out(word: str, value: Any) -> list[str]:
         return ["off"]
     if isinstance(value, list | tuple):
         return [item for each in value for item in spelled_out(word, each)]
+    if value is True:  # which is no word, and the option's own unit says so
+        return [value]
     return [f"{word} {each.strip()}" for each in str(value).split(",")]
 
 

@@ -79,6 +79,10 @@ def test_a_list_of_numbers_is_a_prefix(file: Path) -> None:
             '[listeners."tcp:pop3"]\n\nidel = 3',
             "3: [listeners.\"tcp:pop3\"] unknown option 'idel'; did you mean 'idle'?",
         ),
+        ("[guards]\nallow = '10.0.0.1/8'", "2: [guards] allow: '10.0.0.1/8' has bits behind its first 8; write"),
+        ("[guards]\ndeny = [true]", "2: [guards] deny: 'True' is not"),
+        ("[guards]\ndeny = true", "2: [guards] deny: true is not rules such as"),
+        ("allow = '::1'", "1: unknown table or key 'allow'; options stand under [guards]"),
         ("[guards", " not TOML: "),
     ],
 )
@@ -128,3 +132,18 @@ def test_options_for_a_listener_that_is_not_there_are_refused(file: Path) -> Non
         loaded.refuse_others(["tcp:pop3"])
     with pytest.raises(OptionError, match=r":1: unknown listener 'tcp:pop'; there are unix:x, ssl:1$"):
         loaded.refuse_others(["unix:x", "ssl:1"])
+
+
+def test_shorthands_are_told_as_what_they_stand_for(file: Path) -> None:
+    """In the order of the keys; a listener's own rules stand in place of the others."""
+    file.write_text(
+        '[guards]\ndeny = [".bad.example", "10.0.0.0/8"]\nallow = "ALL"\n[listeners."tcp:1"]\nallow = "::1"\n'
+        '[listeners."tcp:2"]\ndeny = false\n'
+    )
+    loaded = config.load(file)
+    assert loaded.options() == {"rules": ["deny .bad.example", "deny 10.0.0.0/8", "allow ALL"]}
+    assert loaded.options("tcp:1") == {"rules": ["allow ::1"]}
+    assert Policy.from_options(loaded.options("tcp:2")) == Policy()
+    assert loaded.origin("rules") == f"{file}:3"
+    assert loaded.origin("rules", "tcp:1") == f"{file}:5"
+    assert loaded.origin("rules", "tcp:3") == f"{file}:3"

@@ -16,12 +16,13 @@ from twisted.scripts import twistd
 from netguard import config
 from netguard.endpoint_strings import CLIENTS, SERVERS, quote
 from netguard.guard import Guard
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.proxy_protocol import Proxies
 from netguard.load.thresholds import thresholds
 from netguard.networks import Networks
 from netguard.options import Option, options_of
 from netguard.plugins.guard_options import GuardOptions
-from netguard.policy import CATALOGUE, OBSERVE, Policy, defaults, flags
+from netguard.policy import CATALOGUE, OBSERVE, Policy, defaults, flags, words
 from netguard.rules import Rules
 from netguard.units import Frequency, Prefix
 
@@ -165,6 +166,16 @@ def test_all_options_together_mean_the_same_on_every_surface(surface: Surface, t
 
 
 @pytest.mark.parametrize("surface", [each for each in SURFACES if each is not from_file_with_numbers])
+@pytest.mark.parametrize("words", [("allow", "deny"), ("deny", "allow")])
+def test_shorthands_mean_the_same_on_every_surface(words: tuple[str, str], surface: Surface, tmp_path: Path) -> None:
+    """What stands first is the first rule."""
+    first, second = words
+    text = dict.fromkeys(defaults("guard"), "off") | {first: "10.0.0.0/8, ::1", second: "ALL"}
+    listed = f"{first} 10.0.0.0/8,{first} ::1,{second} ALL"
+    assert surface(text, tmp_path) == Policy(AccessRules(listed))
+
+
+@pytest.mark.parametrize("surface", [each for each in SURFACES if each is not from_file_with_numbers])
 def test_what_a_policy_says_of_itself_makes_it_again(surface: Surface, tmp_path: Path) -> None:
     """`Policy.options()` is text that every surface takes."""
     policy = from_command_line({"max-in": "5KiB", "delimiter": r"\r\n", OBSERVE: "all"}, tmp_path)
@@ -182,10 +193,10 @@ def test_the_values_of_these_tests_differ_from_every_default() -> None:
 def test_no_option_is_called_like_a_keyword_of_twisted() -> None:
     """Who writes an endpoint string must not have to guess whose keyword it is."""
     known = {key for kinds in (SERVERS, CLIENTS) for kind in kinds.values() for key in kind.keywords}
-    assert known & {*flags(), OBSERVE} == set()
+    assert known & {*words()} == set()
 
 
 def test_no_option_is_called_like_one_of_twistd() -> None:
     """A flag behind the plugin's name that means another thing before it would be a trap."""
     options: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
-    assert {name.rstrip("=") for name in options.longOpt} & {*flags(), OBSERVE} == set()
+    assert {name.rstrip("=") for name in options.longOpt} & {*words()} == set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Address
 from typing import Any, cast
 
 import attrs
@@ -10,7 +12,7 @@ import pytest
 from netguard import units
 from netguard.errors import OptionError
 from netguard.guard import Guard, frozen
-from netguard.options import is_off, option, options_of
+from netguard.options import is_off, option, options_of, spelled_out
 
 
 @frozen
@@ -77,3 +79,36 @@ def test_what_switches_an_option_off(value: object) -> None:
 def test_what_does_not(value: object) -> None:
     """Anything else is a value, to be judged by its unit."""
     assert not is_off(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        ("::1", ["allow ::1"]),
+        ("10.0.0.0/8, .example", ["allow 10.0.0.0/8", "allow .example"]),
+        (["10.0.0.0/8", "::1,::2"], ["allow 10.0.0.0/8", "allow ::1", "allow ::2"]),
+        (IPv4Address("192.0.2.7"), ["allow 192.0.2.7"]),
+        ("", ["allow "]),
+        ("off", ["off"]),
+        (["off"], ["off"]),
+        (False, ["off"]),
+        (True, [True]),
+    ],
+)
+def test_a_shorthand_is_the_first_word_of_each_value(value: object, spelled: list[object]) -> None:
+    """What is off stays off."""
+    assert spelled_out("allow", value) == spelled
+
+
+def test_a_mistake_names_the_shorthands_of_its_option() -> None:
+    """Whoever wrote one of them knows the option by no other name."""
+
+    @frozen
+    class Door(Guard):
+        """A guard whose option has shorthands."""
+
+        hours: float = option("hours", units.duration, "How long it is open.", shorthands=("day", "night"))
+
+    assert [each.shorthands for each in options_of(Door)] == [("day", "night")]
+    with pytest.raises(OptionError, match=re.escape("option hours (day, night): 'x' is not a duration")):
+        Door("x")

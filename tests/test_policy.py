@@ -15,6 +15,7 @@ from netguard import units
 from netguard.errors import ContradictoryOptions, OptionError, Reason, UnknownOption
 from netguard.factory import GuardedFactory
 from netguard.guard import Guard, frozen
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -24,8 +25,9 @@ from netguard.guards.lifetime import Lifetime
 from netguard.guards.minimum_rate import MinimumRate
 from netguard.guards.refusal import style as refusal_style
 from netguard.guards.transport import kind as transport_kind
+from netguard.nameservers import nameservers
 from netguard.options import Option, option, options_of
-from netguard.policy import CATALOGUE, Policy, defaults, flags
+from netguard.policy import CATALOGUE, Policy, defaults, flags, words
 from netguard.units import Frequency, Prefix, Unit
 
 
@@ -221,6 +223,7 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.delimiter: st.binary(min_size=1, max_size=5),
     units.adaptive: st.integers(1, 10**6) | st.just("adaptive"),
     transport_kind: st.sampled_from(["native", "stock"]),
+    nameservers: st.sampled_from(["127.0.0.1", "127.0.0.1:5353,[::1]:53", ["192.0.2.1", "::1"]]),
     refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
 RULES = str(Path(__file__).parent / "everybody.rules")
@@ -229,16 +232,20 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
     "shed": st.sampled_from(["lag>250ms", "load>8.5,rss>1GiB,fds>90%", ["pressure>20%", "connections>9"]]),
     "shed-by": st.sampled_from(["refuse", "tighten", ("refuse", "tighten")]),
     "exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
+    "proxy-from": st.sampled_from(["10.0.0.0/8", ["unix", "2001:db8::/32"]]),
     "rules": st.sampled_from(["allow 10.0.0.0/8", "deny UNIX, deny .bad.example KNOWN", ["allow ::1", "deny ALL"]]),
     "access": st.just(RULES),
     "privileged-port": st.sampled_from(["allow", "log", "refuse"]),
     "names-fail": st.sampled_from(["closed", "open"]),
+    "names": st.sampled_from(["log", "require"]),
     "penalty-for": st.floats(0.1, 3600),
     "penalty-most": st.floats(3600, 1e7),
     "penalty-exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
 }
 TEXTS: dict[str, str] = {"shed": "lag>7s", "shed-by": "refuse,tighten", "shed-limit": "7", "exempt": "192.0.2.0/24"}
+TEXTS |= {"proxy-from": "::1"}
 TEXTS |= {"rules": "deny ALL", "access": RULES, "privileged-port": "log", "names-fail": "open"}
+TEXTS |= {"names": "require", "dns": "127.0.0.1"}
 TEXTS |= {"penalty-most": "7h", "penalty-exempt": "192.0.2.0/24"}
 
 
@@ -357,3 +364,36 @@ def test_a_guard_alone_can_be_wrapped_around_a_factory() -> None:
     """``guard.wrap`` is ``Policy(guard).wrap``."""
     clock = Clock()
     assert Bandwidth(received=5).wrap(_factory(), clock).guards == (Bandwidth(received=5),)
+
+
+@pytest.mark.parametrize(
+    ("given", "listed"),
+    [
+        ({"allow": "::1"}, "allow ::1"),
+        ({"deny": ["10.0.0.0/8", "::1, .bad.example"]}, "deny 10.0.0.0/8,deny ::1,deny .bad.example"),
+        ({"allow": "::1", "deny": "ALL"}, "allow ::1,deny ALL"),
+        ({"deny": "::1", "allow": "ALL"}, "deny ::1,allow ALL"),
+        ({"allow": "::1", "rules": "deny ::2,allow ::3", "deny": "ALL"}, "allow ::1,deny ::2,allow ::3,deny ALL"),
+        ({"rules": ["deny ::2", "allow ::3"], "deny": "ALL"}, "deny ::2,allow ::3,deny ALL"),
+        ({"rules": "deny ::2"}, "deny ::2"),
+    ],
+)
+def test_shorthands_are_one_list_in_the_order_in_which_they_stand(given: dict[str, Any], listed: str) -> None:
+    """With each other, and with the option that they stand for."""
+    assert Policy.from_options(given) == Policy(AccessRules(listed))
+    assert Policy.from_options(given).options()["rules"] == listed
+
+
+@pytest.mark.parametrize("off", ["off", False, None, ["off"]])
+def test_a_shorthand_that_is_off_brings_no_guard_about(off: object) -> None:
+    """As with any option; among others, it is a mistake."""
+    assert Policy.from_options({"allow": off}) == Policy()
+    with pytest.raises(OptionError, match="'off' is not a rule"):
+        Policy.from_options({"allow": off, "deny": "ALL"})
+
+
+def test_every_word_is_known_when_another_is_mistyped() -> None:
+    """Options and their shorthands."""
+    with pytest.raises(UnknownOption, match="did you mean 'deny'"):
+        Policy.from_options({"denny": "ALL"})
+    assert {*flags(), "allow", "deny", "observe"} == {*words()}

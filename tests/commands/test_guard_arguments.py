@@ -26,6 +26,8 @@ def parsed(*words: str) -> Policy:
         ("--idle", "7s", "--max-item", "off"),
         ("--peer-prefix=24,56", "--observe", "all"),
         ("--observe", "IdleTimeout", "--observe", "ConnectionLimit"),
+        ("--allow", "::1,::2", "--deny", "ALL", "--rules", "allow ::3", "--allow", "::4"),
+        ("--deny", "off"),
     ],
 )
 def test_the_policy_is_that_of_a_service_with_the_same_words(words: tuple[str, ...]) -> None:

@@ -90,6 +90,23 @@ def test_observe_may_be_given_several_times() -> None:
     assert policy.options()["observe"] == "ConnectionLimit,IdleTimeout,WriteStall"
 
 
+def test_rules_keep_the_order_in_which_they_are_typed() -> None:
+    """Whichever words they are typed with; those of a file do not hold beside them."""
+    typed = ("--allow", "::1,::2", "--deny", "2001:db8::/32", "--rules", "deny ::3", "--allow", "ALL")
+    policy = parsed(*typed).policy
+    assert policy.options()["rules"] == "allow ::1,allow ::2,deny 2001:db8::/32,deny ::3,allow ALL"
+    assert "rules" not in parsed("--allow", "off").policy.options()
+    assert "option rules (allow, deny): '10.0.0.1/8' has bits" in complaint("--deny", "10.0.0.1/8")
+
+
+def test_typed_rules_stand_in_place_of_a_files(tmp_path: Path) -> None:
+    """Two lists are never mixed: nobody could say in which order."""
+    file = tmp_path / "guards.toml"
+    file.write_text('[guards]\nallow = "::1"\n')
+    assert parsed("--config", str(file)).policy.options()["rules"] == "allow ::1"
+    assert parsed("--config", str(file), "--deny", "::2").policy.options()["rules"] == "deny ::2"
+
+
 def test_an_option_that_takes_a_list_is_repeated_like_observe(monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit says whether its option may be given several times; all values are collected."""
     many = Unit("names", "names", list, many=True)
@@ -154,6 +171,7 @@ def test_help_explains_every_option_with_its_unit_an_example_and_its_default() -
         for one in options_of(guard):
             assert f"--{one.flag}= {explain(guard, one, 'pop')}" in text
             assert one.unit.expects in text
+    assert "--deny= --deny VALUE is the same as --rules 'deny VALUE'; the order in which they are given counts." in text
     assert "Cut a connection from which no byte at all has come within this time." in text
     assert "Default: 60s." in text
     assert "switched off by 'off'" in text
