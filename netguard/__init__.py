@@ -19,6 +19,7 @@ from netguard.guards.penalties import Penalties
 from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.refusal import Refusal
 from netguard.guards.transport import Transport
+from netguard.guards.verified_name import VerifiedName
 from netguard.guards.write_stall import WriteStall
 from netguard.mixins import TimeoutMixin
 from netguard.options import option
@@ -49,6 +50,7 @@ __all__ = [
     "Refusal",
     "TimeoutMixin",
     "Transport",
+    "VerifiedName",
     "WriteStall",
     "connection_of",
     "frozen",

@@ -257,6 +257,18 @@ class NameUnknown(Reason):
     summary = "the access rules need the peer's name, and it could not be found out"
 
 
+class NameNotVerified(Reason):
+    """Every peer has to have a name that resolves back to its address, and this one has none, as far as is known.
+
+    Args:
+        limit: what is required.
+        observed: the verdict: ``no-name``, ``mismatch``, ``timeout`` or ``failure``.
+    """
+
+    guard, option, unit = "VerifiedName", "names", _WORDS
+    summary = "the peer's name was not verified"
+
+
 class PrivilegedPort(Reason):
     """The peer's port is one that needs privileges on UNIX; which proves nothing, and is not wanted here."""
 

@@ -26,6 +26,7 @@ from netguard.guards.penalties import Penalties
 from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.refusal import Refusal
 from netguard.guards.transport import Transport
+from netguard.guards.verified_name import VerifiedName
 from netguard.guards.write_stall import WriteStall
 from netguard.options import Option, is_off, options_of, spelled_out
 
@@ -39,6 +40,7 @@ CATALOGUE: tuple[type[Guard], ...] = (
     LoadShedding,
     AccessRules,
     Penalties,
+    VerifiedName,
     HandshakeTimeout,
     FirstByteTimeout,
     LoginTimeout,
@@ -200,16 +202,18 @@ class Policy:
         Raises:
             ContradictoryOptions: the factory is guarded already, with other values.
         """
-        policy, inner = self, factory
+        policy, inner, secured = self, factory, None
         if isinstance(factory, GuardedFactory):
+            secured = factory.tls
             policy, inner = Policy(*self.guards, *factory.guards), factory.wrapped
-            tls = tls or factory.tls
             reactor = reactor or factory._reactor  # noqa: SLF001 - its property would choose the global one already now
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
         guarded = GuardedFactory(
             inner, policy.guards, observed=observed, reactor=reactor, tick=tick, beside=beside, verbose=verbose
         )
-        guarded.tls = tls
+        guarded.tls = secured
+        if tls is not None:
+            guarded.begin_tls_by(tls)
         return guarded
 
 

@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionDone
 from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
 from netguard.peer import unmapped
+from netguard.verdict import Verified, word
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -112,6 +113,10 @@ def _also(known: Known) -> dict[str, object]:
         about["network.peer.address"] = "unix" if host is None else host
         if host is not None:
             about["network.peer.port"] = getattr(seen, "port", 0)
+    if known.name is not None:
+        about["client.name.verdict"] = word(known.name)
+        if isinstance(known.name, Verified):
+            about["client.name"] = known.name.name
     if known.privileged:
         about["client.privileged"] = "yes"
     return about

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from netguard import events
+from netguard.clients.names_service import Names
 from netguard.errors import OptionError
 from netguard.load.signals import Signals
 
@@ -38,18 +39,18 @@ class Service:
         clock: answers the reactor, once it is needed.
 
     Attributes:
-        names: the resolver of peers' names, or None.
-        penalties: ledgers of misdeeds, for those who list and clear them.
+        names: looks up the names of peers; None where a caller supposes that nobody does.
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
         native: whether ports are to carry connections by our own transport, where they can.
+        penalties: ledgers of misdeeds, for those who list and clear them.
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
     """
 
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
         self._clock = clock
-        self.names: Any = None
+        self.names: Any = Names(clock)
         self.patience = 1.0
         self.style = CLOSE
         self.native = True

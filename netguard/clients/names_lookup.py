@@ -76,6 +76,7 @@ class LookUp:
         known = self.hosts.names.get(self.address)
         if known is not None:
             self._note(str(self.address), "PTR", (known,))
+            self.life = LONGEST_LIFE  # or until the file changes
             return Verified(known)
         found = await self._search(reverse_name(self.address), PTR)
         if not isinstance(found, _Found):

@@ -1,0 +1,53 @@
+"""The resolver that the guards of one service share, made when the first peer's name is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from netguard.clients.names import WITHIN, VerifiedResolver
+from netguard.errors import ContradictoryOptions
+from netguard.verdict import Verdict
+
+
+class Names:
+    """Looks up the names of a service's peers.
+
+    Until somebody asks, nothing is read and no reactor is needed.
+
+    Args:
+        clock: answers the reactor, once it is needed.
+    """
+
+    def __init__(self, clock: Callable[[], Any]) -> None:
+        self._clock = clock
+        self._settings: dict[str, Any] = {}
+        self._resolver: VerifiedResolver | None = None
+
+    def settle(self, servers: tuple[tuple[str, int], ...] | None, within: float | None) -> None:
+        """Say how to look names up; what is None stays as it is.
+
+        Args:
+            servers: the name servers; else those of the machine.
+            within: seconds for one look-up.
+
+        Raises:
+            ContradictoryOptions: something else was said before.
+        """
+        for flag, setting, value in (("dns", "servers", servers), ("names-within", "within", within)):
+            if value is not None and self._settings.setdefault(setting, value) != value:
+                message = f"option {flag}: the names of one service's peers are looked up in one way, not in two"
+                raise ContradictoryOptions(message)
+
+    def verify(self, host: str) -> Deferred[Verdict]:
+        """Find out the verified name of an address; see :meth:`netguard.clients.names.VerifiedResolver.verify`."""
+        if self._resolver is None:
+            self._resolver = VerifiedResolver(self._clock(), **{"within": WITHIN, **self._settings})
+        return self._resolver.verify(host)
+
+    def close(self) -> None:
+        """Give up the look-ups that are under way."""
+        if self._resolver is not None:
+            self._resolver.close()
