@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from netguard.early import WAITING, Early
+from netguard.encryption import Encryption
 from netguard.errors import OpeningFailed, Unwanted
 from netguard.wrapper import Wrapper
 
@@ -31,16 +32,24 @@ class Admission:
     Attributes:
         wrapped: the application's factory.
         opening: what the guards want of a new connection.
-        tls: by what (any context factory of Twisted's) TLS is begun on connections that the guards have let in, so
-            that a PROXY header comes before it. None where there is no TLS, or somebody else begins it.
+        tls: what begins TLS on connections that the guards have let in, so that a PROXY header comes before it; None
+            where there is no TLS, or somebody else begins it.
         follower: who is told what became of each connection, or None.
     """
 
     wrapped: Any
     opening: Opening
-    tls: Any = None
+    tls: Encryption | None = None
     follower: Follower | None
     _reports: Reports
+
+    def begin_tls_by(self, tls: Any) -> None:
+        """Begin TLS on every connection that the guards have let in.
+
+        Args:
+            tls: any context factory of Twisted's.
+        """
+        self.tls = Encryption(tls, self)
 
     def report(self, connection: Connection, name: str, reason: BaseException | None = None, **about: object) -> None:
         """Tell an event of a connection's life."""
@@ -146,9 +155,7 @@ class Admission:
         transport = wrapper.transport
         come = b"" if wrapper.early is None else wrapper.early.taken()
         transport.startTLS(self.tls)
-        layer = transport.protocol
-        layer.factory.wrappedFactory = self  # which Twisted asks for the application's ALPN protocols
         wrapper.connection.secure()
         wrapper.start()
         if come and wrapper.connection.state == "open":
-            layer.dataReceived(come)
+            transport.protocol.dataReceived(come)

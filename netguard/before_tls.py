@@ -10,31 +10,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from attrs import frozen
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOFactory
-from zope.interface import implementer
 
 from netguard.factory import GuardedFactory
 
 _LAYERS = 8
 """How many endpoints may lie on one another."""
-
-
-@implementer(IOpenSSLServerConnectionCreator)
-@frozen
-class _AsBefore:
-    """Makes the connections that a TLS factory would have made.
-
-    Args:
-        factory: that factory.
-    """
-
-    factory: Any
-
-    def serverConnectionForTLS(self, tlsProtocol: Any) -> Any:
-        """Begin the TLS of one connection."""
-        return self.factory._creatorCallable(tlsProtocol)  # noqa: SLF001 - it tells nobody what it was made of
 
 
 class BeforeTls:
@@ -73,7 +54,7 @@ def _taken_out(factory: Any) -> Any:
     guarded = getattr(factory, "wrappedFactory", None)
     if not (isinstance(factory, TLSMemoryBIOFactory) and isinstance(guarded, GuardedFactory)):
         return factory
-    guarded.tls = _AsBefore(factory)
+    guarded.begin_tls_by(factory)
     return guarded
 
 
@@ -88,10 +69,10 @@ def listening_before_tls(endpoint: Any) -> Any:
 
 def _through(endpoint: Any, layers: int) -> Any:
     about = getattr(endpoint, "__dict__", {})
-    if layers and "_wrappedEndpoint" in about:
-        changes = {"_wrappedEndpoint": _through(about["_wrappedEndpoint"], layers - 1)}
-    else:
-        changes = {name: BeforeTls(about[name]) for name in ("_reactor", "reactor") if name in about}
+    inner = {name: about[name] for name in ("endpoint", "_wrappedEndpoint") if name in about and layers}
+    changes = {name: _through(each, layers - 1) for name, each in inner.items()}
+    if not changes:
+        changes = {name: BeforeTls(about[name]) for name in ("reactor", "_reactor") if name in about}
     if not changes:
         return endpoint
     same = copy.copy(endpoint)

@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
+from netguard.application import connection_of
 from netguard.errors import Draining, OpeningFailed
 from netguard.guard import Connection, Guard, Heard, House, Opener, Stages, frozen
 from netguard.guards.lifetime import Lifetime
 from netguard.policy import Policy
-from netguard.testing import Application, connect
+from netguard.testing import Application, MemoryTransport, connect
 
 CLAIMED = IPv4Address("TCP", "203.0.113.9", 4711)
 HEADER = b"HELLO\n"
@@ -158,3 +163,123 @@ def test_a_peer_that_leaves_in_between_is_simply_gone(logged: Any) -> None:
     assert [each["event"] for each in logged.events][-1] == "closed"
     assert peer.application is None
     assert not peer.factory.connections
+
+
+def test_a_reader_that_never_has_enough_is_given_up() -> None:
+    """After a minute, unless it says otherwise; hearing nothing was its last chance."""
+    peer: Any = connect(Greeted(), Application)
+    connection = peer.connection
+    peer.feed(b"HEL")
+    peer.advance(59.5)
+    assert connection.state == "opening"
+    peer.advance(1)
+    assert type(connection.reason) is OpeningFailed
+    assert peer.lost
+
+
+class Hasty(Greeting):
+    """Has heard enough after five seconds, whatever came."""
+
+    within = 5.0
+
+    def receive(self, data: bytes) -> Heard | None:
+        """Hear some bytes, or that none came."""
+        return super().receive(data) if data else Heard(self.kept)
+
+
+@frozen
+class Hurried(Guard):
+    """Wants a greeting, but not for long."""
+
+    def install(self, house: House) -> Stages:
+        """Hear the greeting."""
+        return Stages(Hasty)
+
+
+def test_a_reader_may_have_its_own_time() -> None:
+    """Then it hears that nothing came, and what it answers is what was heard."""
+    peer: Any = connect(Policy(Hurried()), Application)
+    peer.feed(b"HEL")
+    peer.advance(4.75)
+    assert peer.connection.state == "opening"
+    peer.advance(0.5)
+    assert bytes(peer.application.received) == b"HEL"
+
+
+def test_the_time_of_a_reader_is_not_that_of_the_next_one() -> None:
+    """The second has its own, counted from when it began, and the first one's end is none of its business."""
+    peer: Any = connect(Policy(Hurried(), Twice()), Application)
+    peer.feed(HEADER)
+    peer.advance(6)
+    assert peer.connection.state == "opening"
+    peer.feed(HEADER + b"rest")
+    assert bytes(peer.application.received) == b"rest"
+    peer.advance(60)
+    assert not peer.lost
+
+
+def test_a_peer_that_will_send_no_more_has_nothing_a_reader_could_wait_for() -> None:
+    """The connection is closed, not kept until its time is up."""
+    peer: Any = connect(Greeted(), Application)
+    peer.feed(b"HEL")
+    peer.finish()
+    peer.advance(0.25)
+    assert peer.lost
+    assert not peer.factory.connections
+
+
+def test_tls_begins_when_the_guards_have_decided() -> None:
+    """What came is TLS's; the application is started inside."""
+    factory = Policy(Hurried()).wrap(Factory.forProtocol(Application), Clock(), tls=CertificateOptions())
+    peer: Any = connect(factory, carrier=Encrypting)
+    peer.feed(HEADER + b"rest")
+    assert peer.transport.context is factory.tls
+    assert bytes(peer.application.received) == b"(rest)"
+
+
+def test_an_application_that_leaves_at_once_gets_nothing_more() -> None:
+    """What has come for TLS is not delivered to a connection that is over."""
+    factory = Policy(Hurried()).wrap(Factory.forProtocol(Leaving), Clock(), tls=CertificateOptions())
+    peer: Any = connect(factory, carrier=Encrypting)
+    peer.feed(HEADER + b"rest")
+    assert [each[0] for each in peer.application.calls] == ["made", "lost"]
+
+
+class Leaving(Application):
+    """Ends its connection as soon as it has it."""
+
+    def connectionMade(self) -> None:
+        """End it."""
+        super().connectionMade()
+        connection: Any = connection_of(self.transport)
+        connection.cut(Draining())
+
+
+class Layer:
+    """Something like TLS: it puts brackets around what comes.
+
+    Args:
+        inside: whom it tells.
+    """
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+    def dataReceived(self, data: bytes) -> None:
+        """Tell."""
+        self.inside.dataReceived(b"(%b)" % data)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Tell."""
+        self.inside.connectionLost(reason)
+
+
+class Encrypting(MemoryTransport):
+    """A transport that can begin something like TLS."""
+
+    context: object = None
+
+    def startTLS(self, contextFactory: object, normal: bool = True) -> None:  # noqa: FBT002 - ITLSTransport's
+        """Begin."""
+        self.context = contextFactory
+        self.protocol = Layer(self.protocol)

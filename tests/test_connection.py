@@ -188,6 +188,34 @@ def test_a_tap_sees_every_chunk_before_it_is_delivered(peer: Dialogue) -> None:
     assert seen == [(1, b"a", b""), (2, b"a", b""), (1, b"b", b"a"), (2, b"b", b"a")]
 
 
+def test_a_tap_that_has_seen_enough_is_taken_off(peer: Dialogue) -> None:
+    """From within its own call, too; the others go on, and where none is left nothing is called any more."""
+    connection = there(peer)
+    seen: list[tuple[int, bytes]] = []
+
+    def first(data: bytes) -> None:
+        seen.append((1, data))
+        connection.untap(first)
+
+    def second(data: bytes) -> None:
+        seen.append((2, data))
+
+    def third(data: bytes) -> None:
+        seen.append((3, data))
+
+    for each in (first, second, third):
+        connection.tap(each)
+    peer.feed(b"ab", split=1)
+    connection.untap(second)
+    peer.feed(b"c")
+    connection.untap(third)
+    connection.untap(third)
+    assert connection.meter.tap is None
+    peer.feed(b"d")
+    assert seen == [(1, b"a"), (2, b"a"), (3, b"a"), (2, b"b"), (3, b"b"), (3, b"c")]
+    assert peer.application.received == b"abcd"
+
+
 def test_a_tap_may_cut(peer: Dialogue) -> None:
     """What it has seen is not delivered."""
     there(peer).tap(lambda _: there(peer).cut(Expelled()))
