@@ -47,9 +47,11 @@ def test_a_connection_is_found_through_layers() -> None:
 
     peer: Any = connect(Lifetime("1h"), Between(Factory.forProtocol(Application)))
     inner = peer.application.wrappedProtocol
-    assert connection_of(inner.transport) is peer.connection
+    found = connection_of(inner.transport)
+    assert found is not None
+    assert found is peer.connection
     settle(inner.transport)
-    assert peer.connection.settled_at == 0
+    assert found.settled_at == 0
 
 
 def test_where_no_guard_is_nothing_is_settled() -> None:
