@@ -279,10 +279,11 @@ class Peer:
     Args:
         port: where the server listens, on loopback.
         tls: the TLS of a connection that begins with it.
+        source: the address that it connects from.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
-        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None, source: str = "127.0.0.1") -> None:
+        self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
         if tls is not None:
             self.start_tls(tls)
         self.greeting = self.line()
