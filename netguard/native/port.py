@@ -21,6 +21,12 @@ from netguard.service import RESET
 BATCH = 4
 """So many connections are accepted in one turn of the reactor: in between, those who are in have their turn."""
 
+FLOOD = 8
+"""After so many turns in which somebody waited each time, more are accepted in one."""
+
+TALKERS = 4
+"""Once a peer has spoken as soon as it was let in, so many others are listened to at once, and one in 16 ever after."""
+
 _Port: Any = tcp.Port  # half of it is not annotated
 _AT_ONCE, _AS_USUAL = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _SCOPE = 3
@@ -39,6 +45,7 @@ class Port(_Port):  # type: ignore[misc]
     resets = answers = False
     sessionno: int
     _most = 1
+    _turns = _talkers = 0
 
     def begin(self) -> None:
         """Set up the listening socket; what is set there holds for the connections from the beginning."""
@@ -50,13 +57,13 @@ class Port(_Port):  # type: ignore[misc]
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def doRead(self) -> None:
-        """Accept a few connections: as many as came last time, and one more."""
+        """Accept a few connections: as many as came last time, or one more while many come."""
         accept, most = self.socket._accept, self._most  # noqa: SLF001 - a socket object is made for who is let in
         for count in range(most):
             try:
                 descriptor, client = accept()
             except BlockingIOError:
-                self._most = max(1, count)
+                self._most, self._turns = max(1, count), 0
                 return
             except OSError:  # descriptors are short, or the like: Twisted knows what to do, and does it to one
                 self.numberAccepts = 1
@@ -67,7 +74,9 @@ class Port(_Port):  # type: ignore[misc]
             except BaseException:  # noqa: BLE001 - as Twisted does
                 log.err()
                 return
-        self._most = min(BATCH, most + 1)
+        self._turns += 1
+        if self._turns >= FLOOD:
+            self._most = min(BATCH, most + 1)
 
     def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
         if self.factory.turns_away(client[0], client[1]):
@@ -89,7 +98,16 @@ class Port(_Port):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = self.sessionno
         self.sessionno = number + 1
-        meter.makeConnection(Server(sock, meter, client, self, number, self.reactor))
+        made = Server(sock, meter, client, self, number, self.reactor)
+        meter.makeConnection(made)
+        if self._talkers or not number % 16:
+            self._listen_at_once(made)
+
+    def _listen_at_once(self, made: Server) -> None:
+        """Where peers speak first, what one says has come by now: a turn of the reactor less."""
+        before = made.meter.received
+        log.callWithLogger(made, made.read_at_once)
+        self._talkers = TALKERS if made.meter.received != before else max(0, self._talkers - 1)
 
     def _let_in(self, sock: socket.socket) -> socket.socket:
         if self.resets:

@@ -51,7 +51,8 @@ class PromptServer(_Server):  # type: ignore[misc]
     dataBuffer: bytes
     disconnected: int
     _closing = 0
-    _inside = _wanted = _waits = _unread = False
+    _inside = _wanted = _waits = False
+    _reads = True
 
     def __init__(
         self, sock: socket.socket, protocol: Any, client: tuple[Any, ...], server: Any, sessionno: int, reactor: Any
@@ -95,6 +96,22 @@ class PromptServer(_Server):  # type: ignore[misc]
                 self._send()
         return None
 
+    def read_at_once(self) -> None:
+        """Read what has come already, as the reactor would do in its next turn; nothing, if nobody wants to read."""
+        if not self._reads:
+            return
+        try:
+            why = self.doRead()
+        except BaseException as raised:  # noqa: BLE001 - as the reactor does
+            log.err()
+            why = raised
+        if why is not None:
+            self.reactor.removeReader(self)
+            if why is CONNECTION_DONE:
+                self.readConnectionLost(Failure(why))
+            else:
+                self.connectionLost(Failure(why))
+
     def _send(self) -> None:
         """Send what was written at once, if nothing else has to be thought of."""
         pieces = self._tempDataBuffer
@@ -134,8 +151,13 @@ class PromptServer(_Server):  # type: ignore[misc]
 
     def startReading(self) -> None:
         """Read from now on."""
-        self._unread = False
+        self._reads = True
         self.reactor.addReader(self)
+
+    def stopReading(self) -> None:
+        """Read no more."""
+        self._reads = False
+        self.reactor.removeReader(self)
 
     # what it is, for logs
 
@@ -177,7 +199,7 @@ class PromptServer(_Server):  # type: ignore[misc]
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer will send no more, and the reactor reads no more: the end, unless the application goes on."""
-        self._unread = True
+        self._reads = False
         if not self._tell("readConnectionLost"):
             self.connectionLost(reason)
 
@@ -209,7 +231,7 @@ class PromptServer(_Server):  # type: ignore[misc]
         if self.producer is not None:
             self.producer.stopProducing()
             self.producer = None
-        if not self._unread:
+        if self._reads:
             self.stopReading()
         self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))

@@ -27,7 +27,10 @@ from twisted.internet.tcp import Server as Transport
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
+from netguard.native.meter import NativeMeter
+from netguard.native.server import Server
 from netguard.policy import Policy
+from netguard.wrapper import Wrapper
 
 HERE = Path(__file__).parent
 ROUNDS = 21
@@ -35,14 +38,14 @@ CORES = sorted(os.sched_getaffinity(0))
 
 
 @define
-class Server:
+class Process:
     """A server process, pinned to the first core."""
 
     process: subprocess.Popen[str]
     port: int
 
     @classmethod
-    def start(cls, kind: str) -> Server:
+    def start(cls, kind: str) -> Process:
         """Start one and wait for its port."""
         process = subprocess.Popen(
             [sys.executable, str(HERE / "server.py"), kind],
@@ -66,7 +69,7 @@ class Server:
         self.process.communicate(timeout=30)
 
 
-SERVERS = ("bare", "stack", "guarded", "verbose", "defaults", "wrapper")
+SERVERS = ("bare", "stack", "one", "guarded", "verbose", "defaults", "asking", "wrapper")
 
 
 def cpu_ratios(
@@ -81,7 +84,7 @@ def cpu_ratios(
         kinds: the servers, the one that is compared with first.
         settled: those of them that have a connection before.
     """
-    servers = {kind: Server.start(kind) for kind in kinds}
+    servers = {kind: Process.start(kind) for kind in kinds}
     sockets = [clients.connect(servers[kind].port) for kind in settled]
     costs: dict[str, list[float]] = {kind: [] for kind in kinds}
     for kind in kinds:
@@ -121,7 +124,7 @@ def flood() -> None:
     many = 20_000
     print(f"round trip of a settled client while {many} are refused: µs, median and 99th of 100    bar: < 5 x quiet")
     for kind in ("reset", "close", "wrapper-close"):
-        server = Server.start(kind)
+        server = Process.start(kind)
         quiet, loaded, seconds = clients.beside_a_flood(server.port, many)
         median, most = (statistics.median, lambda all_of: statistics.quantiles(all_of, n=100)[98])
         figures = " ".join(f"{of(each) * 1e6:8.0f}" for each in (quiet, loaded) for of in (median, most))
@@ -135,7 +138,7 @@ def idle() -> None:
     many = 10_000
     print(f"{many} idle connections: KiB each; milliseconds of one sweep    bars: <= 1.6 KiB; <= 2 ms")
     for kind in SERVERS:
-        server = Server.start(kind)
+        server = Process.start(kind)
         clients.churn(server.port, 200)
         before = server.ask("memory")
         # Loopback has 28,000 ports for one pair of addresses: enough.
@@ -158,32 +161,40 @@ class Sink(Protocol):
 
 def chunk() -> None:
     """The cost of one chunk of 1 KiB, with one guard and with all: read from a socket, and delivered in memory."""
-    pairs = [(_chunk_costs({"idle": "1h"}), _chunk_costs(GENEROUS)) for _ in range(ROUNDS)]
+    one, every = Policy.from_options({"idle": "1h"}), Policy.from_options(GENEROUS)
+    pairs = [(_chunk_costs(one), _chunk_costs(every)) for _ in range(ROUNDS)]
     print(f"a chunk of 1 KiB: ns with one guard, with all, and the ratio (median of {ROUNDS} pairs)    bar: <= 1.15")
-    for place, what in enumerate(("read from a socket and delivered", "delivered in memory")):
-        one, every = (statistics.median(each[place] for each in side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(every[place] / one[place] for one, every in pairs)
-        print(f"  {what:33} {one:6.0f} {every:6.0f}   {ratio:5.3f}")
+    for place, what in enumerate(("read by our own transport", "read by Twisted's, under the wrapper", "in memory")):
+        some, all_of = (statistics.median(each[place] for each in side) for side in zip(*pairs, strict=True))
+        ratio = statistics.median(more[place] / less[place] for less, more in pairs)
+        print(f"  {what:37} {some:6.0f} {all_of:6.0f}   {ratio:5.3f}")
 
 
-def _chunk_costs(options: dict[str, str]) -> tuple[float, float]:
-    """Nanoseconds of a chunk: through a transport's doRead, and through the wrapper alone."""
+def _chunk_costs(policy: Policy) -> tuple[float, float, float]:
+    """Nanoseconds of a chunk: through the doRead of either transport, and through a meter alone."""
     reactor: Any = MemoryReactorClock()
-    wrapper: Any = Policy.from_options(options).wrap(Factory.forProtocol(Sink), reactor).buildProtocol(None)
-    ours, theirs = socket.socketpair()
-    port: Any = None
-    transport: Any = Transport(ours, wrapper, ("127.0.0.1", 1), port, 0, reactor)
-    wrapper.makeConnection(transport)
-    data, times, spent = b"x" * 1022 + b"\r\n", 2_000, 0.0
+    factory, data = policy.wrap(Factory.forProtocol(Sink), reactor), b"x" * 1022 + b"\r\n"
+    spent = []
+    for kind, meters in ((Server, NativeMeter), (Transport, Wrapper)):
+        meter: Any = factory.admit(None, meters)
+        ours, theirs = socket.socketpair()
+        transport: Any = kind(ours, meter, ("127.0.0.1", 1), None, 0, reactor)
+        meter.makeConnection(transport)
+        spent.append(_read_costs(transport, theirs, data))
+        alone = min(timeit.repeat(lambda meter=meter: meter.dataReceived(data), number=2_000, repeat=3)) / 2_000
+        theirs.close()
+        transport.connectionLost(Failure(ConnectionDone()))
+    return spent[0], spent[1], alone * 1e9
+
+
+def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
+    times, spent = 2_000, 0.0
     for _ in range(times):
-        theirs.send(data)
+        peer.send(data)
         began = time.perf_counter()
         transport.doRead()
         spent += time.perf_counter() - began
-    alone = min(timeit.repeat(lambda: wrapper.dataReceived(data), number=times, repeat=3))
-    theirs.close()
-    transport.connectionLost(Failure(ConnectionDone()))
-    return spent / times * 1e9, alone / times * 1e9
+    return spent / times * 1e9
 
 
 BENCHES = {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)} | pop.BENCHES

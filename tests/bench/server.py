@@ -49,9 +49,13 @@ def stack(factory: Factory) -> Any:
     return TimeoutFactory(ThrottlingFactory(WrappingFactory(factory), 100_000, 10**10, 10**10), 3600)
 
 
+_ASKING = ("names", "names-within", "dns", "ident", "ident-within", "ident-port")
+_OPTIONS = {flag: text for flag, text in GENEROUS.items() if flag not in _ASKING}
+
+
 def policy(**changes: str) -> Policy:
-    """All guards, with limits that nobody reaches, but for some."""
-    return Policy.from_options(GENEROUS | {name.replace("_", "-"): value for name, value in changes.items()})
+    """All guards that ask nobody else, with limits that nobody reaches, but for some."""
+    return Policy.from_options(_OPTIONS | {name.replace("_", "-"): value for name, value in changes.items()})
 
 
 class Refuses(Factory):
@@ -69,6 +73,8 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "guarded": lambda factory: policy().wrap(factory, verbose=False),
     "verbose": lambda factory: policy().wrap(factory),
     "defaults": lambda factory: Policy.from_options(_DEFAULTS).wrap(factory, verbose=False),
+    "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
+    "asking": lambda factory: Policy.from_options(GENEROUS).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
     # who lets in nobody, or one
     "none": lambda _: Refuses(),

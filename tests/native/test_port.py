@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,3 +228,30 @@ async def test_other_ports_are_left_alone(reactor: Any) -> None:
     elsewhere.connected = True
     assert not take_over(elsewhere)
     assert not take_over(MemoryReactorClock().listenTCP(0, guarded))
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_those_who_speak_first_are_listened_to_at_once(ground: Ground, first: bool) -> None:
+    """As long as they do; one in sixteen is asked where nobody does, in case that changes."""
+    port = ground.listen(Echo, limit(total=1000))
+    asked: list[bool] = []
+    listen_at_once = port._listen_at_once
+
+    def count(made: Any) -> None:
+        listen_at_once(made)
+        asked.append(made.meter.received > 0)
+
+    port._listen_at_once = count
+
+    def arrived(number: int) -> bool:
+        return len(ground.applications) > number
+
+    for number in range(33):
+        client = socket.socket()
+        ground.clients.append(client)
+        client.connect(("127.0.0.1", port.getHost().port))
+        if first:
+            client.send(b"hello")
+        client.setblocking(False)
+        await until(partial(arrived, number))
+    assert asked == ([True] * 33 if first else [False] * 3)

@@ -213,3 +213,67 @@ async def test_nothing_waits_for_the_garbage_collector(ground: Ground) -> None:
         await until(lambda: [each() for each in held] == [None, None])
     finally:
         gc.enable()
+
+
+def at_once(application: Any, data: bytes | None = b"early", *, finish: bool = False) -> Any:
+    """A connection with which something has come already, and which is asked for it."""
+    peer = dialogue(application)
+    peer.transport.kept.unread += data or b""
+    peer.transport.kept.peer_finished = finish
+    peer.transport.read_at_once()
+    return peer
+
+
+def test_what_has_come_already_may_be_read_at_once() -> None:
+    """It is answered at once, too; when nothing has come, nothing happens."""
+    assert at_once(Echo).taken == b"early"
+    peer = at_once(Echo, None)
+    assert (peer.taken, peer.lost) == (b"", False)
+
+
+def test_nobody_who_has_paused_is_made_to_read() -> None:
+    """Neither the application nor a guard, nor one that closes."""
+    for how in ("pauseProducing", "loseConnection", "abortConnection"):
+
+        class Pauses(Application):
+            """Does not want to read."""
+
+            def connectionMade(self, how: str = how) -> None:
+                """Say so."""
+                super().connectionMade()
+                getattr(self.transport, how)()
+
+        peer = at_once(Pauses)
+        assert peer.application.received == b""
+
+
+@pytest.mark.parametrize("application", [Application, HalfCloseable])
+def test_an_end_that_has_come_already_is_one(application: Any) -> None:
+    """For those who go on after it, a half."""
+    peer = at_once(application, None, finish=True)
+    assert peer.lost is (application is Application)
+    assert not peer.transport.reading
+
+
+def test_what_is_raised_then_is_logged_and_the_end(logged: Any) -> None:
+    """As the reactor has it."""
+
+    class Fails(Application):
+        """Raises."""
+
+        def dataReceived(self, data: bytes) -> None:
+            """Raise."""
+            raise ZeroDivisionError
+
+    peer = at_once(Fails)
+    assert len(logged.take_failures(ZeroDivisionError)) == 1
+    assert type(peer.application.reason) is ZeroDivisionError
+
+
+async def test_a_lost_connection_is_found_by_reading(ground: Ground) -> None:
+    """It is no half-close."""
+    client, application = await ground.connect(ground.listen(HalfCloseable))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+    application.transport.read_at_once()
+    assert type(application.reason) is ConnectionLost
