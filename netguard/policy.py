@@ -202,9 +202,8 @@ class Policy:
         Raises:
             ContradictoryOptions: the factory is guarded already, with other values.
         """
-        policy, inner, secured = self, factory, None
+        policy, inner, secured = self, factory, getattr(factory, "tls", None)
         if isinstance(factory, GuardedFactory):
-            secured = factory.tls
             policy, inner = Policy(*self.guards, *factory.guards), factory.wrapped
             reactor = reactor or factory._reactor  # noqa: SLF001 - its property would choose the global one already now
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)

@@ -1,4 +1,4 @@
-"""Every option of the catalogue on, and none of them reached."""
+"""Every option of the catalogue on, those that have others asked excepted, and none of them reached."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ GENEROUS = {
     "penalty": "1000000/s", "penalty-for": "1m", "penalty-most": "1h",
     "penalty-exempt": "192.0.2.0/24", "rules": "deny 192.0.2.0/24,allow ALL", "access": str(RULES),
     "privileged-port": "allow", "names-fail": "closed",
-    "names": "log", "names-within": "1h", "dns": "127.0.0.1",
 }  # fmt: skip
-assert GENEROUS.keys() == flags().keys(), GENEROUS.keys() ^ flags().keys()
+ASKING = {"names", "names-within", "dns"}
+"""Those that have other servers asked, whose time is not ours."""
+assert GENEROUS.keys() == flags().keys() - ASKING, GENEROUS.keys() ^ flags().keys() ^ ASKING
