@@ -157,12 +157,13 @@ def house_of(policy: Policy, supposed: Supposed) -> _House:
     """
     clock: Any = Clock()
     service = Service(lambda: clock)
-    service.signals = Signals.fixed({"connections": float(supposed.connections), **supposed.load})
+    service.signals = Signals.fixed({})  # those who are there already came when all was quiet
     service.names = None if supposed.name is None else _Names(supposed.name)
     house = _House(policy, service)
     for _ in range(supposed.connections):
         connect(house, supposed)
         clock.rightNow += _AGE
+    service.signals = Signals.fixed({"connections": float(supposed.connections), **supposed.load})
     return house
 
 

@@ -14,12 +14,15 @@ from twisted.internet.testing import StringTransport
 from netguard.errors import Reason, TooManyConnections, TooManyFromPeer
 from netguard.explanation import Supposed, explain
 from netguard.factory import GuardedFactory
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.idle_timeout import IdleTimeout
+from netguard.guards.load_shedding import LoadShedding
 from netguard.load.signals import Signals
 from netguard.peer import address_of
 from netguard.policy import CATALOGUE, Policy, defaults
 from netguard.service import Service
+from netguard.verdict import Timeout, Verified
 
 PEER = Supposed("192.0.2.7")
 
@@ -27,9 +30,11 @@ PEER = Supposed("192.0.2.7")
 def test_every_guard_answers_in_its_order() -> None:
     """Those that are asked first, then those that watch; each once, with its options."""
     explained = explain(Policy.from_options(defaults("pop")), PEER)
-    names = [each.guard for each in explained.answers]
-    assert sorted(names, key=[each.__name__ for each in CATALOGUE].index) == names
-    assert len(set(names)) == len(names)
+    asked = [each.guard for each in explained.answers if each.outcome != "limits"]
+    watching = [each.guard for each in explained.answers if each.outcome == "limits"]
+    assert {"ConnectionLimit", "LoadShedding", "Penalties"} <= set(asked)
+    assert sorted(watching, key=[each.__name__ for each in CATALOGUE].index) == watching
+    assert sorted(asked + watching) == sorted({*asked, *watching})
     assert (explained.verdict, explained.reason) == ("admitted", None)
     idle = next(each for each in explained.answers if each.guard == "IdleTimeout")
     assert (idle.outcome, dict(idle.options)) == ("limits", {"idle": "10m"})
@@ -75,12 +80,28 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "connect-rate-per-peer": st.integers(1, 3),
     "idle": st.integers(1, 100),
     "max-in": st.integers(1, 100),
+    "proxy-from": st.sampled_from(["192.0.2.0/24", "10.0.0.0/8,192.0.2.7"]),
+    "rules": st.lists(
+        st.builds(
+            "{} {}".format,
+            st.sampled_from(["allow", "deny"]),
+            st.sampled_from(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "ALL", "203.0.113.0/24"]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    "privileged-port": st.sampled_from(["allow", "log", "refuse"]),
+    "shed": st.sampled_from(["lag>250ms", "connections>2", "load>8,lag>1s"]),
+    "exempt": st.just("10.0.0.0/8"),
+    "shed-limit": st.integers(1, 3),
+    "penalty": st.just("3/min"),
     "observe": st.sampled_from(["ConnectionLimit", "all"]),
 }
 PEERS = st.builds(
     Supposed,
     st.sampled_from(["192.0.2.7", "10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"]),
     st.sampled_from([1, 1023, 1024, 40000]),
+    st.none() | st.sampled_from([("203.0.113.9", 4711), ("10.9.9.9", 99), ("2001:db8::9", 1)]),
     connections=st.integers(0, 4),
     load=st.dictionaries(st.sampled_from(["lag", "load"]), st.sampled_from([0.0, 0.5, 100.0])),
 )
@@ -93,6 +114,8 @@ def policies(draw: st.DrawFn) -> Policy:
     given = {flag: draw(OPTIONS[flag]) for flag in chosen}
     if given.get("observe") == "ConnectionLimit" and not {"max-connections", "max-per-peer"} & given.keys():
         del given["observe"]
+    if not {"shed", "shed-limit"} & given.keys():
+        given.pop("exempt", None)
     return Policy.from_options(given)
 
 
@@ -100,20 +123,35 @@ def live(policy: Policy, peer: Supposed) -> str | type[Reason]:
     """What becomes of the peer on a guarded factory: how its connection stands, or why it was refused."""
     clock: Any = Clock()
     service = Service(lambda: clock)
-    service.signals = Signals.fixed({"connections": float(peer.connections), **peer.load})
+    service.signals = Signals.fixed({})
     observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
     factory = GuardedFactory(
         Factory.forProtocol(Protocol), policy.guards, observed=observed, reactor=clock, service=service, verbose=False
     )
     outcomes: list[Any] = []
     factory.follower = lambda _, outcome: outcomes.append(outcome)
-    for _ in range(peer.connections + 1):
+    for number in range(peer.connections + 1):
         outcomes.clear()
+        if number == peer.connections:
+            service.signals = Signals.fixed({"connections": float(peer.connections), **peer.load})
         built: Any = factory.buildProtocol(address_of(peer.host, peer.port))
         if built is not None:
+            connection = built.connection
             built.makeConnection(StringTransport())
+            if peer.claimed is not None:
+                built.dataReceived(header(*peer.claimed))
         clock.rightNow += 86_400
+    if built is not None and connection.reason is not None:
+        return type(connection.reason)
+    if not outcomes:
+        return "waits"
     return "admitted" if isinstance(outcomes[0], Protocol) else type(outcomes[0].value)
+
+
+def header(host: str, port: int) -> bytes:
+    """A PROXY header, as a proxy would write it."""
+    family, here = ("TCP6", "::1") if ":" in host else ("TCP4", "127.0.0.1")
+    return f"PROXY {family} {host} {here} {port} 110\r\n".encode()
 
 
 @settings(max_examples=300, deadline=None)
@@ -124,7 +162,8 @@ def test_explanation_and_live_decision_agree(policy: Policy, peer: Supposed) -> 
     decided = live(policy, peer)
     assert (explained.verdict if explained.reason is None else type(explained.reason)) == decided
     refusing = [each for each in explained.answers if each.outcome == "refuses"]
-    assert [type(each.reason) for each in refusing] == ([] if decided == "admitted" else [decided])
+    assert [type(each.reason) for each in refusing] == ([] if isinstance(decided, str) else [decided])
+    assert [each.outcome for each in explained.answers].count("waits") == (decided == "waits")
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "::1"])
@@ -132,3 +171,18 @@ def test_the_order_of_questions_is_the_live_one(host: str) -> None:
     """A total that is reached is told before the peer's own limit is."""
     policy = Policy(ConnectionLimit(total=1, per_peer=1))
     assert type(explain(policy, Supposed(host, connections=1)).reason) is TooManyConnections
+
+
+def test_a_name_that_is_supposed_is_what_the_rules_go_by() -> None:
+    """Nobody is asked for it."""
+    policy = Policy(AccessRules(rules=["allow .good.example", "deny ALL"]))
+    assert explain(policy, Supposed("192.0.2.7", name=Verified("mail.good.example"))).verdict == "admitted"
+    assert explain(policy, Supposed("192.0.2.7", name=Verified("notgood.example"))).verdict == "refused"
+    assert explain(policy, Supposed("192.0.2.7", name=Timeout())).verdict == "refused"
+
+
+def test_a_load_that_is_supposed_comes_after_those_who_are_there() -> None:
+    """They were let in when all was quiet, and count."""
+    policy = Policy(LoadShedding(shed="lag>250ms", by="tighten"), ConnectionLimit(total=2))
+    explained = explain(policy, Supposed("192.0.2.7", connections=2, load={"lag": 0.3}))
+    assert type(explained.reason) is TooManyConnections
