@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from attrs import define, evolve, field, frozen
-from twisted.internet.defer import succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -46,7 +46,7 @@ class Supposed:
         host: its address, as text.
         port: its port.
         claimed: the address that a PROXY header in front names; None when it sends no header.
-        name: the verdict on its name; None when nobody would have asked, as where no resolver is.
+        name: the verdict on its name; None leaves whoever asks for it waiting.
         connections: how many connections it has already.
         load: readings by signal; what is not named is at rest.
     """
@@ -96,7 +96,7 @@ class Explanation:
 
     Args:
         answers: the guards', in the order in which they are asked; after a refusal nobody is asked any more.
-        verdict: ``admitted``, ``refused`` or ``waits``, for a header that does not come.
+        verdict: ``admitted``, ``refused`` or ``waits``, for a header or a verdict that was not supposed.
         reason: why it is refused.
     """
 
@@ -136,13 +136,16 @@ class _House(GuardedFactory):
 
 @frozen
 class _Names:
-    """A resolver that has made up its mind."""
+    """A resolver that has made up its mind; without a verdict, one that is waited for."""
 
     verdict: Any
 
-    def verify(self, _: object) -> Any:
+    def settle(self, *_: object) -> None:
+        """Nobody is asked, so it does not matter who would be."""
+
+    def verify(self, _: object) -> Deferred[Any]:
         """Answer."""
-        return succeed(self.verdict)
+        return Deferred() if self.verdict is None else succeed(self.verdict)
 
 
 def house_of(policy: Policy, supposed: Supposed) -> _House:
@@ -158,7 +161,7 @@ def house_of(policy: Policy, supposed: Supposed) -> _House:
     clock: Any = Clock()
     service = Service(lambda: clock)
     service.signals = Signals.fixed({})  # those who are there already came when all was quiet
-    service.names = None if supposed.name is None else _Names(supposed.name)
+    service.names = _Names(supposed.name)
     house = _House(policy, service)
     for _ in range(supposed.connections):
         connect(house, supposed)

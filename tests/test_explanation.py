@@ -179,6 +179,15 @@ def test_a_name_that_is_supposed_is_what_the_rules_go_by() -> None:
     assert explain(policy, Supposed("192.0.2.7", name=Verified("mail.good.example"))).verdict == "admitted"
     assert explain(policy, Supposed("192.0.2.7", name=Verified("notgood.example"))).verdict == "refused"
     assert explain(policy, Supposed("192.0.2.7", name=Timeout())).verdict == "refused"
+    assert explain(policy, PEER).verdict == "waits"
+    assert [each.outcome for each in explain(policy, PEER).answers] == ["waits"]
+
+
+@pytest.mark.parametrize(("verdict", "became"), [(Verified("a.example"), "admitted"), (Timeout(), "refused")])
+def test_a_name_that_is_required_may_be_supposed(verdict: Any, became: str) -> None:
+    """With settings of a resolver that nobody asks."""
+    policy = Policy.from_options({"names": "require", "dns": "192.0.2.53", "names-within": "1s"})
+    assert explain(policy, Supposed("192.0.2.7", name=verdict)).verdict == became
 
 
 def test_a_load_that_is_supposed_comes_after_those_who_are_there() -> None:

@@ -138,8 +138,15 @@ def _as_text(supposed: Supposed, explanation: Explanation) -> None:
         told = told if each.reason is None else str(each.reason)
         sys.stdout.write(f"  {each.guard:{width}}  {each.outcome:12}  {told}\n".rstrip(" "))
     reason = "" if explanation.reason is None else f": {explanation.reason}"
-    waits = ", for a PROXY header" if explanation.verdict == "waits" else ""
+    waits = f": for {_awaited(explanation)}" if explanation.verdict == "waits" else ""
     sys.stdout.write(f"{explanation.verdict}{waits}{reason}\n")
+
+
+def _awaited(explanation: Explanation) -> str:
+    """What would be waited for, and which argument says what comes."""
+    if explanation.answers[-1].guard == "ProxyProtocol":
+        return "a PROXY header (--claimed says whom it names)"
+    return "what a look-up finds (--name says that)"
 
 
 _ADDRESS = re.compile(r"\[([^\]]*)\](?::(.*))?|([^:]*)(?::([^:]*))?")

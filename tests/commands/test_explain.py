@@ -96,3 +96,28 @@ def test_a_mistake_is_one_line(words: list[str], complaint: str, capsys: pytest.
     assert complaint in told.err
     assert told.err.count("\n") == 1
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "last"),
+    [
+        (("--allow", "10.0.0.0/8", "--deny", "ALL"), 2, "refused: the access rules do not let the peer in"),
+        (("--deny", "ALL", "--allow", "10.0.0.0/8"), 2, "refused: the access rules do not let the peer in"),
+        (("--allow", "192.0.2.0/24", "--deny", "ALL"), 0, "admitted"),
+        (("--deny", "PARANOID"), 3, "waits: for what a look-up finds (--name says that)"),
+        (("--deny", "PARANOID", "--name", "PARANOID"), 2, "refused:"),
+        (("--deny", "PARANOID", "--name", "a.example"), 0, "admitted"),
+        (("--proxy-from", "192.0.2.7"), 3, "waits: for a PROXY header (--claimed says whom it names)"),
+        (("--proxy-from", "192.0.2.7", "--claimed", "10.1.2.3:99"), 0, "admitted"),
+        (("--proxy-from", "192.0.2.7", "--claimed", "10.1.2.3", "--deny", "10.0.0.0/8"), 2, "refused:"),
+        (("--claimed", "10.1.2.3", "--proxy-from", "192.0.2.8"), 2, "refused:"),
+        (("--shed", "lag>250ms", "--load", "lag=300ms"), 2, "refused: the service is overloaded"),
+        (("--shed", "lag>250ms", "--load", "lag=300ms", "--exempt", "192.0.2.7"), 0, "admitted"),
+    ],
+)
+def test_the_last_line_is_the_verdict(
+    words: tuple[str, ...], status: int, last: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With rules in the order in which they stand, claims, names and load."""
+    assert main(["explain", "--from", "192.0.2.7", *words]) == status
+    assert capsys.readouterr().out.splitlines()[-1].startswith(last)
