@@ -74,10 +74,11 @@ class Reports:
         fields["bytes_in"] = connection.received
         fields["bytes_out"] = connection.sent
         cause = ours if ours is not None or reason is None else reason.value
-        if cause is not None:
+        if type(cause) is ConnectionDone and not cause.args:
+            fields["reason"] = _CLOSED_CLEANLY
+        elif cause is not None:
             fields |= why(cause)
         emit("closed" if ours is None else "cut", fields)
-
 
     def turned_away(self, host: str, port: int, number: int, reason: Reason) -> None:
         """Tell that a connection was refused for which nothing was made.
@@ -124,8 +125,6 @@ def _also(known: Known) -> dict[str, object]:
 
 def why(reason: BaseException) -> dict[str, object]:
     """The fields that give a reason: for those of ours, the guard, the option, the limit and what was observed."""
-    if type(reason) is ConnectionDone and not reason.args:
-        return {"reason": _CLOSED_CLEANLY}
     text = str(reason) or type(reason).__name__
     if not isinstance(reason, Reason):
         return {"reason": text}

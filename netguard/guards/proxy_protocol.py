@@ -177,7 +177,7 @@ class _Unlisted:
             self.connection.untap(self)
 
     def _is_header(self, data: bytes) -> bool | None:
-        self.begun += data
+        self.begun = data if not self.begun else self.begun + data
         told = is_header(self.begun)
         if told:
             self.connection.cut(ProxyHeaderUnexpected())

@@ -87,7 +87,7 @@ class Port(_Port):  # type: ignore[misc]
             client = (host, *client[1:])
         meter = None
         try:
-            meter = self.factory.admit(self._buildAddr(client), NativeMeter)
+            meter = self.factory.admit(self._addressType("TCP", *client), NativeMeter)
         finally:
             if meter is None:
                 self._refuse(descriptor)

@@ -21,6 +21,7 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.protocol import Protocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import socket
 
 _Server: Any = tcp.Server  # half of it is not annotated
+_plain = Protocol.logPrefix
 _HOST_AND_PORT = 2
 
 
@@ -178,7 +180,10 @@ class PromptServer(_Server):  # type: ignore[misc]
     def logPrefix(self) -> str:
         """The application's prefix, the session and the host, as Twisted has them."""
         if not self.logstr:
-            self.logstr = f"{self._getLogPrefix(self.protocol)},{self.sessionno},{self.hostname}"
+            protocol = self.protocol
+            plain = getattr(type(protocol), "logPrefix", None) is _plain  # which is what most have, and takes no asking
+            prefix = type(protocol).__name__ if plain else self._getLogPrefix(protocol)
+            self.logstr = f"{prefix},{self.sessionno},{self.client[0]}"
         return self.logstr
 
     def __repr__(self) -> str:

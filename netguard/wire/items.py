@@ -35,10 +35,7 @@ class ItemCounter:
         self.begun, self.overlaps = _shape(delimiter)
         self.run = 0
         self.tail = b""
-        self.whole = self._whole()
-
-    def _whole(self) -> int:
-        return -1 if self.run or self.tail or self.overlaps else self.limit + len(self.delimiter)
+        self.whole = -1 if self.overlaps else limit + len(delimiter)
 
     def feed(self, data: bytes) -> int:
         """Count on through one chunk.
@@ -48,7 +45,7 @@ class ItemCounter:
             within the limit, some number that is, too.
         """
         longest = self._count(data)
-        self.whole = self._whole()
+        self.whole = -1 if self.run or self.tail or self.overlaps else self.limit + len(self.delimiter)
         return longest
 
     def _count(self, data: bytes) -> int:

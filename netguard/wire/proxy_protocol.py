@@ -22,6 +22,7 @@ a certificate of a client and whatever else proxies tell. The field could say 65
 
 _FAMILIES = (b"TCP4", b"TCP6", b"UNKNOWN")
 _MARKS = (proxy_v2.SIGNATURE, *(proxy_v1.SIGNATURE + each for each in _FAMILIES))
+_BEGINNINGS = frozenset(mark[0] for mark in _MARKS)
 """What only a header begins with. ``PROXY`` and a space alone might be a word of some other protocol."""
 
 
@@ -116,6 +117,8 @@ def is_header(begun: bytes) -> bool | None:
     Returns:
         True when it does, False when it cannot, None when more is needed to tell: up to 13 octets.
     """
+    if begun and begun[0] not in _BEGINNINGS:
+        return False
     if begun.startswith(_MARKS):
         return True
     return None if any(mark.startswith(begun) for mark in _MARKS) else False
