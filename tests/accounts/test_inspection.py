@@ -38,6 +38,7 @@ def found(credentials: dict[str, str], settings: dict[str, str] | None = None) -
         ("totp", str(Totp(SECRET)), "not used yet"),
         ("totp", str(Totp(SECRET, 37037036)), "last code of 2005-03-18T01:58:00Z"),
     ],
+    ids=["scram", "password", "apop", "otp at its end", "otp", "totp", "totp used"],  # the password has a salt
 )
 def test_the_state_of_a_credential(kind: str, stored: str, words: str) -> None:
     """What it costs, how many are left, and when it was used last."""

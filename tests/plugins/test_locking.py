@@ -68,11 +68,11 @@ def test_without_a_name_there_is_no_lock(wanted: str | None, twistd_options: Any
     service.setServiceParent(MultiService())
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"1", b"-1", b"0", b"9" * 30, str(os.getpid()).encode()])
+@pytest.mark.parametrize("content", [b"", b"garbage", b"1", b"-1", b"0", b"9" * 30, b"ours"])
 def test_what_the_pidfile_says_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     """Whoever it names: another program's, a recycled one, or nobody."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "twistd.pid").write_bytes(content)
+    (tmp_path / "twistd.pid").write_bytes(content.replace(b"ours", str(os.getpid()).encode()))
     lock = locking.take(None, options())
     assert lock is not None
     assert not (tmp_path / "twistd.pid").exists()
