@@ -110,7 +110,7 @@ ARROWS: dict[str, set[str]] = {
     "mixins": {*_LOW, "outflow"},
     # services
     "wire": set(),
-    "clients": {"wire", "errors", "units", "events", "peer", "verdict"},
+    "clients": {"wire", "errors", "units", "events", "nameservers", "peer", "verdict"},
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "application", "connection", "errors", "units"},
     "process": {"factory", "events", "errors", "units"},

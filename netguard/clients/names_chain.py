@@ -8,6 +8,7 @@ from attrs import frozen
 
 from netguard.clients.names_server import Asked
 from netguard.clients.names_text import described
+from netguard.nameservers import written
 from netguard.verdict import Failure, Timeout
 from netguard.wire.dns import AAAA, CNAME, NXDOMAIN, PTR, A, Name, Record, Reply
 
@@ -57,13 +58,7 @@ def step_of(name: Name, kind: int, asked: Asked | Timeout, seconds: float) -> St
     outcome = asked.outcome
     if isinstance(outcome, Reply):
         answers = tuple(map(_written, outcome.answers[:_SHOWN]))
-    return Step(shown, KINDS[kind], answers, _outcome(outcome), server_text(asked.server), asked.over, taken)
-
-
-def server_text(server: tuple[str, int]) -> str:
-    """An address and a port, as one writes them."""
-    host, port = server
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Step(shown, KINDS[kind], answers, _outcome(outcome), written(asked.server), asked.over, taken)
 
 
 def _outcome(outcome: Reply | Failure) -> str:
