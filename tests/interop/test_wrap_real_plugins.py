@@ -153,7 +153,7 @@ def test_twistd_web_listens_on_a_guard_string(text: str, root: Path, connect: Co
     """`twistd web --listen guard:...` serves its files, cuts the silent and refuses the crowd."""
     with running("web", "--listen", text.format(free=FREE), "--path", str(root), cwd=root) as server:
         line = server.out.wait(lambda lines: [each for each in lines if "listening server.address" in each])[0]
-        port = int(line.rpartition("=")[2])
+        port = int(line.partition("server.port=")[2].split()[0])
         assert get(port) == PAGE
         inside = [staying(connect(port)), staying(connect(port))]
         assert connect(port).gone()

@@ -69,7 +69,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Plugin:
 def under_twistd(*words: str, before: tuple[str, ...] = ()) -> tuple[Options, Any]:
     """Parse the words behind `twistd netguard-wrap`, and before."""
     parent: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
-    parent.parseOptions(before or ("--no_save",))
+    parent.parseOptions(("--pidfile=", *(before or ("--no_save",))))
     parent.subCommand = "netguard-wrap"
     options = Options()
     options.parent = parent
