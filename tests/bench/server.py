@@ -27,7 +27,7 @@ from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, WrappingFactory  # noqa: E402
 
 from netguard.guarded_endpoints import announce  # noqa: E402
-from netguard.policy import Policy, defaults  # noqa: E402
+from netguard.policy import Policy  # noqa: E402
 
 reactor: Any = _reactor
 
@@ -65,14 +65,14 @@ class Refuses(Factory):
         """Refuse."""
 
 
-_DEFAULTS = defaults("guard") | {"max-per-peer": "off", "max-connections": "off"}
+_UNLIMITED = {"max-per-peer": "off", "max-connections": "off"}
 
 KINDS: dict[str, Callable[[Factory], Any]] = {
     "bare": lambda factory: factory,
     "stack": stack,
     "guarded": lambda factory: policy().wrap(factory, verbose=False),
     "verbose": lambda factory: policy().wrap(factory),
-    "defaults": lambda factory: Policy.from_options(_DEFAULTS).wrap(factory, verbose=False),
+    "defaults": lambda factory: Policy.from_options(_UNLIMITED, "guard").wrap(factory, verbose=False),
     "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
     "asking": lambda factory: Policy.from_options(GENEROUS).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
