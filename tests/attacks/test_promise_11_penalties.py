@@ -40,11 +40,11 @@ def guess(pop: tuple[Server, Site], source: str, passwords: list[str], user: str
 
 def refused(port: int, source: str) -> bool:
     """Whether nobody who comes from there is let in: the connection ends without a word."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0)) as peer:
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0)) as peer:
             return peer.recv(1) == b""
-        except ConnectionResetError:
-            return True
+    except ConnectionResetError:  # where TLS is around the guards; it may come while we still connect
+        return True
 
 
 def told(server: Server, name: str, source: str) -> dict[str, Any]:
