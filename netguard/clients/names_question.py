@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from attrs import field, frozen
-from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred  # noqa: A004 - Twisted's name for it
+from twisted.internet.defer import Deferred, TimeoutError, ensureDeferred, succeed  # noqa: A004 - Twisted's name for it
 from twisted.python.failure import Failure
 
 from netguard.clients.names_server import Asked, Connect, Server
@@ -49,9 +49,11 @@ class Network:
             peer: on whose account.
         """
         left = deadline - self.reactor.seconds()
+        if left <= 0:
+            return succeed(Timeout())
         asking = ensureDeferred(self._ask(name, kind, deadline, peer))
         if not asking.called:
-            asking.addTimeout(max(left, 0.0), self.reactor).addErrback(_late)
+            asking.addTimeout(left, self.reactor).addErrback(_late)
         return asking
 
     async def _ask(self, name: Name, kind: int, deadline: float, peer: Hashable) -> Asked | Timeout:
@@ -85,7 +87,7 @@ class _Asking:
             Server(network.reactor, each, name, kind, self._answered, network.connect) for each in network.servers()
         ]
         count = len(self._servers)
-        self._patience = max(0.0, deadline - self._reactor.seconds()) / max(_PARTS, _PARTS_OF_ONE * count)
+        self._patience = (deadline - self._reactor.seconds()) / max(_PARTS, _PARTS_OF_ONE * count)
         self._turn = 0
         self._timer: Any = None
         self._ask_next()

@@ -37,9 +37,12 @@ class Names:
             ContradictoryOptions: something else was said before.
         """
         for flag, setting, value in (("dns", "servers", servers), ("names-within", "within", within)):
-            if value is not None and self._settings.setdefault(setting, value) != value:
+            if value is None:
+                continue
+            if self._settings.setdefault(setting, value) != value:
                 message = f"option {flag}: the names of one service's peers are looked up in one way, not in two"
                 raise ContradictoryOptions(message)
+            self._resolver = None  # one that was made before did not know; what it has under way goes on
 
     def verify(self, host: str) -> Deferred[Verdict]:
         """Find out the verified name of an address; see :meth:`netguard.clients.names.VerifiedResolver.verify`."""
