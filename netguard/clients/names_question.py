@@ -116,7 +116,6 @@ class _Asking:
     def _answered(self, asked: Asked) -> None:
         if isinstance(asked.outcome, Reply) or all(each.over for each in self._servers):
             self.close()
-            if not self.answer.called:
-                self.answer.callback(asked)
+            self.answer.callback(asked)
         else:
             self._ask_next()

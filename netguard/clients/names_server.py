@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from secrets import randbelow
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IStreamClientEndpoint, ITransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 
@@ -63,8 +63,8 @@ class _Stream(Protocol):
         """Ask."""
         if self.over:
             self.close()
-        elif self.transport is not None:
-            self.transport.write(len(self._question).to_bytes(_LENGTH, "big") + self._question)
+        else:
+            cast("ITransport", self.transport).write(len(self._question).to_bytes(_LENGTH, "big") + self._question)
 
     def dataReceived(self, data: bytes) -> None:
         """Keep no more than one answer."""

@@ -103,7 +103,12 @@ def test_a_flood_is_read_in_portions(server: Server) -> None:
 
 def test_nothing_is_heard_after_the_end(server: Server) -> None:
     """Also not what the kernel has already, when the end came in the middle of reading."""
-    server.ours._heard = lambda data: (server.heard.append(data), server.ours.close())
+
+    def hear_and_close(data: bytes) -> None:
+        server.heard.append(data)
+        server.ours.close()
+
+    server.ours._heard = hear_and_close
     server.ours.send(b"question")
     _, source = server.socket.recvfrom(100)
     server.socket.sendto(b"1", source)
