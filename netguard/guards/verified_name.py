@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from netguard.errors import NameNotVerified, OptionError
+from netguard.errors import NameNotVerified
 from netguard.guard import Connection, Guard, House, Opener, frozen
 from netguard.nameservers import Nameserver, nameservers
 from netguard.options import choice, option
@@ -42,10 +42,6 @@ class VerifiedName(Guard):
 
     def install(self, house: House) -> Opener:
         """Tell the service's resolver how to look names up."""
-        if house.names is None:
-            if self.names == "require":
-                raise OptionError("option names: a name is required, and nobody looks names up (explain: say --name)")
-            return _nothing
         house.names.settle(self.dns, self.within)
         return {None: _nothing, "log": Beside(house).open, "require": Required(house).open}[self.names]
 
@@ -61,13 +57,10 @@ class Beside:
         self.house = house
 
     def open(self, connection: Connection) -> None:
-        """Begin to look the name up; nobody waits for it, and the end of the connection is the end of it."""
+        """Begin to look the name up, unless another guard has; nobody waits for it."""
         if connection.host is None or connection.peer.name is not None:
             return
-        looking = self.house.names.verify(connection.host)
-        looking.addCallbacks(lambda verdict: connection.learn(name=verdict), _nothing)
-        if not looking.called:
-            connection.at_end(lambda _: looking.cancel())
+        _look_up(self.house, connection).addCallbacks(lambda verdict: connection.learn(name=verdict), _nothing)
 
 
 class Required:
@@ -88,10 +81,18 @@ class Required:
         """Refuse a peer whose name was not verified."""
         verdict: Any = connection.peer.name
         if verdict is None:
-            verdict = await self.house.names.verify(connection.host)
+            verdict = await _look_up(self.house, connection)
             connection.learn(name=verdict)
         if not isinstance(verdict, Verified):
             connection.refuse(NameNotVerified("a verified name", word(verdict)))
+
+
+def _look_up(house: House, connection: Connection) -> Any:
+    """A look-up that ends with the connection."""
+    looking = house.names.verify(connection.host)
+    if not looking.called:
+        connection.at_end(lambda _: looking.cancel())
+    return looking
 
 
 def _nothing(_: object) -> None:
