@@ -61,10 +61,15 @@ def step_of(name: Name, kind: int, asked: Asked | Timeout, seconds: float) -> St
     return Step(shown, KINDS[kind], answers, _outcome(outcome), written(asked.server), asked.over, taken)
 
 
+def code_text(code: int) -> str:
+    """A server's code, by name where it has a usual one."""
+    return _CODES.get(code, f"code {code}")
+
+
 def _outcome(outcome: Reply | Failure) -> str:
     if isinstance(outcome, Failure):
         code = outcome.rcode
-        return "no usable answer" if code is None else f"failed ({_CODES.get(code, f'code {code}')})"
+        return "no usable answer" if code is None else f"failed ({code_text(code)})"
     if outcome.rcode == NXDOMAIN:
         return "no such name"
     return "answered" if outcome.answers else "nothing"
