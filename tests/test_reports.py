@@ -12,6 +12,7 @@ from netguard.errors import Expelled, Idle, TooManyConnections
 from netguard.guards.lifetime import Lifetime
 from netguard.reports import Reports, who, why
 from netguard.testing import connect
+from netguard.verdict import Mismatch, Timeout, Verified
 
 
 @pytest.fixture
@@ -109,3 +110,20 @@ def test_who_was_turned_away_is_told_like_who_was_refused(logged: Any) -> None:
         "count": 1,
         **why(TooManyConnections(1, 2)),
     }
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fields"),
+    [
+        (Verified("a.example"), {"client.name.verdict": "verified", "client.name": "a.example"}),
+        (Mismatch(("a.example",)), {"client.name.verdict": "mismatch"}),
+        (Timeout(), {"client.name.verdict": "timeout"}),
+    ],
+)
+def test_a_name_is_told_if_it_was_verified(verdict: Any, fields: dict[str, str]) -> None:
+    """Behind the address, and never in its place; of others, only what became of the look-up."""
+    found: Any = connect(Lifetime("1h")).connection
+    found.learn(name=verdict)
+    told = who(found)
+    assert {key: value for key, value in told.items() if key.startswith("client.name")} == fields
+    assert next(iter(told)) == "client.address"
