@@ -199,7 +199,7 @@ def guard_section(guard: type) -> str:
     """One guard and its options."""
     rows = [
         (
-            f"`{one.flag}`",
+            ", ".join(f"`{word}`" for word in (one.flag, *one.shorthands)),
             f"`{one.field}`",
             one.unit.name,
             one.help,
@@ -223,7 +223,11 @@ def options_page() -> str:
 def guards_table() -> str:
     """The guards in short, for the README."""
     rows = [
-        (f"`{guard.__name__}`", first_sentence(guard), ", ".join(f"`{one.flag}`" for one in options_of(guard)))
+        (
+            f"`{guard.__name__}`",
+            first_sentence(guard),
+            ", ".join(f"`{word}`" for one in options_of(guard) for word in (one.flag, *one.shorthands)),
+        )
         for guard in CATALOGUE
     ]
     return table(["guard", "what it does", "options"], rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import TYPE_CHECKING
 
@@ -90,14 +91,20 @@ def peer_key(host: str, prefix: Prefix) -> str | tuple[int, int]:
             transports that are no sockets may have, is one peer as it is.
         prefix: how many bits make one peer.
     """
-    if ":" in host:
-        host = unmapped(host)
-    if prefix.ipv4 == _IPV4_BITS and ":" not in host:
+    if ":" not in host and prefix.ipv4 == _IPV4_BITS:
         return host
+    return _key(host, prefix.ipv4, prefix.ipv6)
+
+
+@lru_cache(maxsize=256)  # guard after guard asks about the same peer
+def _key(host: str, ipv4: int, ipv6: int) -> str | tuple[int, int]:
+    host = unmapped(host)
     try:
         if ":" in host:
             packed = inet_pton(AF_INET6, host.partition("%")[0])
-            return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - prefix.ipv6))
-        return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - prefix.ipv4))
+            return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - ipv6))
+        if ipv4 == _IPV4_BITS:
+            return host
+        return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - ipv4))
     except OSError:
         return host

@@ -108,7 +108,7 @@ class Plan:
 
     def next(self, connection: Any) -> float:
         """The moment of the next watch, as far as is known now."""
-        return min((each.when(connection, each.limit) for each in self.watches), default=inf)
+        return float(min((each.when(connection, each.limit) for each in self.watches), default=inf))
 
 
 def _marks(watches: tuple[Watch, ...], kind: When) -> tuple[Watch, ...]:

@@ -64,7 +64,7 @@ class Service:
         self._ticked = -inf
         self.restless = False
 
-    @property
+    @cached_property
     def reactor(self) -> IReactorTime:
         """The clock that everything of this service goes by."""
         return self._clock()

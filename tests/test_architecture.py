@@ -147,7 +147,7 @@ STRANGERS = {"guards"}
 # Rooms that need nothing but Python.
 STANDARD_LIBRARY_ONLY = {"wire"}
 # Who may import the global reactor, late: what turns a command line or endpoint string into objects, and
-# those whose callers may pass no clock (a factory wrapped without one, Twisted's own TimeoutMixin, a client's endpoint).
+# those whose callers may pass no clock (a factory wrapped without one, Twisted's own TimeoutMixin, an endpoint).
 REACTOR_ALLOWED = {"endpoints", "plugins", "cli", "commands", "factory", "mixins", "clients"}
 
 FILE_LINES = 300

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -269,6 +269,7 @@ def _options(draw: st.DrawFn) -> dict[str, Any]:
     return {**given, "observe": observed} if observed else given
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a loaded machine draws slowly
 @given(_options())
 def test_a_policy_written_as_options_is_read_back_as_an_equal_one(given: dict[str, Any]) -> None:
     """Every option, with any value, alone and with any others; and the text of each is stable."""

@@ -88,7 +88,10 @@ class Door:
         if self.guard.file is not None:
             found += read_rules(self.guard.file)
         if found.first_name is not None and self.house.names is None:
-            raise OptionError(f"{_shown(found.first_name)}: rules about names need look-ups of names, which are off")
+            rule = _shown(found.first_name)
+            raise OptionError(
+                f"{rule}: rules about names need look-ups, and nobody looks names up (explain: say --name)"
+            )
         return found
 
     def open(self, connection: Connection) -> Awaitable[object] | None:

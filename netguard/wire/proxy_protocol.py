@@ -22,8 +22,8 @@ a certificate of a client and whatever else proxies tell. The field could say 65
 
 _FAMILIES = (b"TCP4", b"TCP6", b"UNKNOWN")
 _MARKS = (proxy_v2.SIGNATURE, *(proxy_v1.SIGNATURE + each for each in _FAMILIES))
-_BEGINNINGS = frozenset(mark[0] for mark in _MARKS)
 """What only a header begins with. ``PROXY`` and a space alone might be a word of some other protocol."""
+_BEGINNINGS = frozenset(mark[0] for mark in _MARKS)
 
 
 class Heard(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -216,11 +218,13 @@ def test_a_claim_is_no_proof(claim: IdentReply) -> None:
         assert claim
     with pytest.raises(TypeError, match="a claim proves nothing"):
         assert not claim
-    for kind in (int, float, bytes, list):
+    kinds: tuple[Any, ...] = (int, float, bytes, list)
+    for kind in kinds:
         with pytest.raises(TypeError):
             kind(claim)
     assert not isinstance(claim, str | bytes | int)
-    assert claim not in ("root", b"root", True, False, None)
+    others: tuple[Any, ...] = ("root", b"root", True, False, None)
+    assert claim not in others
 
 
 def test_claims_can_be_compared_and_shown() -> None:
