@@ -108,7 +108,7 @@ class Plan:
 
     def next(self, connection: Any) -> float:
         """The moment of the next watch, as far as is known now."""
-        return float(min((each.when(connection, each.limit) for each in self.watches), default=inf))
+        return min((each.when(connection, each.limit) for each in self.watches), default=inf)
 
 
 def _marks(watches: tuple[Watch, ...], kind: When) -> tuple[Watch, ...]:
@@ -116,7 +116,7 @@ def _marks(watches: tuple[Watch, ...], kind: When) -> tuple[Watch, ...]:
 
 
 def _limit(watch: Watch) -> float:
-    return watch.limit
+    return float(watch.limit)
 
 
 EMPTY = Plan()
