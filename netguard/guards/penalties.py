@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable
+from functools import lru_cache
 from math import ceil, inf
 from socket import AF_INET, AF_INET6, inet_ntop
 from typing import Any
@@ -99,11 +100,8 @@ class Keeper:
         now = self.house.reactor.seconds()
         record = self.table.refused(peer_key(host, self.limit.prefix), now)
         if record is not None:
-            connection.refuse(Penalised(self.limit.penalty, self.observed(record), record.until - now))
-
-    def observed(self, record: Record) -> Frequency:
-        """What a penalty was for, in the unit of the limit."""
-        return Frequency(ceil(record.peak), self.limit.penalty.period)
+            observed = in_period(ceil(record.peak), self.limit.penalty.period)
+            connection.refuse(Penalised(self.limit.penalty, observed, record.until - now))
 
     def hear(self, connection: Connection, misdeed: Misdeed) -> None:
         """Write down a misdeed; say so when a penalty begins with it."""
@@ -127,7 +125,8 @@ class Keeper:
         """A penalty begins."""
         limit = self.limit
         about: dict[str, object] = {"client.address": host, "guard": "Penalties", "option": "penalty"}
-        about["limit"], about["observed"] = (frequency.text(each) for each in (limit.penalty, self.observed(record)))
+        about["limit"] = frequency.text(limit.penalty)
+        about["observed"] = frequency.text(in_period(ceil(record.peak), limit.penalty.period))
         about |= {"duration": round(record.until - now, 3), "times": record.times + 1}
         if limit.observe:
             about["observe"] = True
@@ -178,6 +177,12 @@ class Ledger:
         if peer is None:
             return self.table.clear_all()
         return int(self.table.clear(peer_key(peer.strip().partition("/")[0], self.prefix)))
+
+
+@lru_cache(maxsize=64)  # most penalties of a service are for the same, and floods are refused for them
+def in_period(weight: int, period: float) -> Frequency:
+    """What a penalty was for, in the unit of its limit."""
+    return Frequency(weight, period)
 
 
 def name_of(key: Any, prefix: Prefix) -> str:

@@ -1,0 +1,136 @@
+"""What the tables of peers cost: memory under a million hostile addresses, and time for a decision.
+
+``python tests/bench/run.py penalties``; the memory is that of a process of its own (``python tests/bench/tables.py``).
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import timeit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.logger import globalLogBeginner
+
+from netguard.guards.penalties import Ledger
+from netguard.load.signals import Signals
+from netguard.policy import Policy, defaults
+from netguard.wrapper import Wrapper
+
+if TYPE_CHECKING:
+    from netguard.factory import GuardedFactory
+
+ADMISSION = {
+    "max-connections": "1000000", "max-per-peer": "100", "connect-rate": "1000000/s", "connect-rate-per-peer": "10/h",
+    "proxy-from": "10.0.0.0/8", "shed": "lag>250ms,fds>90%,connections>1000000", "exempt": "10.0.0.0/8,fd00::/8",
+    "rules": "deny 203.0.113.0/24,allow ALL", "penalty": "10/10m", "penalty-exempt": "127.0.0.1,::1",
+}  # fmt: skip
+"""All guards that decide about a newcomer without waiting, each with work to do."""
+ON_IN_POP = ("max-connections", "max-per-peer", "shed", "penalty", "penalty-exempt")
+HOSTILE = 1_000_000
+KNOWN = 10_000
+ROUNDS = 7
+
+
+def _house(options: dict[str, str]) -> GuardedFactory:
+    clock: Any = Clock()
+    factory = Policy.from_options(options).wrap(Factory.forProtocol(Protocol), clock, verbose=False)
+    factory.service.signals = Signals.fixed({})
+    return factory
+
+
+def _ipv6(number: int) -> IPv6Address:
+    return IPv6Address("TCP", f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1", 40_000)
+
+
+def _ipv4(number: int) -> IPv4Address:
+    return IPv4Address("TCP", f"198.{18 + (number >> 16)}.{number >> 8 & 0xFF}.{number & 0xFF}", 40_000)
+
+
+def _resident() -> float:
+    """MiB of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def hostile() -> None:
+    """Let each of a million networks connect and misbehave: most once, every fiftieth with forty passwords."""
+    globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
+    factory = _house(ADMISSION)
+    before, began = _resident(), time.perf_counter()
+    for number in range(HOSTILE):
+        factory.reactor.advance(0.001)  # type: ignore[attr-defined]
+        wrapper: Any = factory.admit(_ipv6(number))
+        for each in range(40 if number % 50 == 0 else 1):
+            wrapper.connection.misdeed("failed-login", once=b"%d %d" % (number, each))
+        factory.abandoned(wrapper)
+    grown, lasted = _resident() - before, time.perf_counter() - began
+    ledger: Ledger = factory.service.penalties[0]
+    print(f"{HOSTILE} hostile networks, {HOSTILE // 50} of them guessing: all tables together    bar: < 64 MiB")
+    print(f"  {grown:6.1f} MiB   {len(ledger.table)} peers, {len(ledger.table.offenders)} of them offenders")
+    print(f"  {lasted / HOSTILE * 1e6:6.1f} µs for each, with its connection and its misdeeds")
+
+
+def _ask(factory: GuardedFactory, peers: list[Any]) -> float:
+    """Microseconds of the decision about one of these peers, who are all let in or all refused."""
+    opening, openers, clock = factory.opening, factory.opening.openers, time.perf_counter
+    spent, admitted = 0.0, set()
+    for address in peers:
+        connection = Wrapper(factory, address, 0).connection
+        opening.begin(connection)
+        began = clock()
+        opening.ask(connection, iter(openers), address)
+        spent += clock() - began
+        admitted.add(connection.admitted)
+        connection.end()
+    assert len(admitted) == 1
+    return (spent / len(peers) - _of_looking_at_the_clock()) * 1e6
+
+
+def _of_looking_at_the_clock() -> float:
+    """Seconds."""
+    return min(timeit.repeat(time.perf_counter, number=10_000, repeat=5)) / 10_000
+
+
+def decision() -> None:
+    """Ask the admission guards about peers of whom each has a connection, and about as many offenders."""
+    print(f"the decision: {KNOWN} known peers and {KNOWN} offenders, asked in turn, µs    bar: <= 5")
+    everything = {**ADMISSION, "connect-rate-per-peer": "100000/h"}
+    of_pop = {**dict.fromkeys(defaults("pop"), "off"), **{flag: defaults("pop")[flag] for flag in ON_IN_POP}}
+    for guards, options in (("all guards", everything), ("those of netguard-pop", of_pop)):
+        for name, address in (("IPv4", _ipv4), ("IPv6", _ipv6)):
+            house = _house({**options, "max-connections": "1000000"})
+            peers, offenders = ([address(number) for number in range(at, at + KNOWN)] for at in (0, KNOWN))
+            for each in offenders:
+                _penalise(house, each)
+            assert len(house.service.penalties[0].table.offenders) == KNOWN
+            there = [house.admit(each) for each in peers]
+            assert None not in there
+            let_in, refused = (
+                statistics.median(_ask(house, those) for _ in range(ROUNDS)) for those in (peers, offenders)
+            )
+            print(f"  {guards:21} {name}: let in {let_in:5.2f}, refused for a penalty {refused:5.2f}")
+
+
+def _penalise(house: GuardedFactory, address: Any) -> None:
+    connection = Wrapper(house, address, 0).connection
+    for _ in range(11):
+        connection.misdeed("failed-login")
+
+
+def penalties() -> None:
+    """Memory, then time."""
+    subprocess.run([sys.executable, __file__], check=True)
+    decision()
+
+
+BENCHES = {"penalties": penalties}
+
+if __name__ == "__main__":
+    hostile()
