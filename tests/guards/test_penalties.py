@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet.address import IPv4Address, UNIXAddress
+from twisted.internet.interfaces import ISSLTransport
+from zope.interface import directlyProvides
 
 from netguard.application import misdeed
 from netguard.errors import ItemTooLong, OptionError, Penalised
 from netguard.guards import penalties
 from netguard.guards.byte_limit import ByteLimit
+from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.penalties import Penalties, name_of
 from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.penalty_table import PenaltyTable
@@ -159,6 +162,29 @@ def test_a_cut_for_a_cause_is_a_misdeed(service: type[Service], logged: Any) -> 
     assert house.knock(HERE) is None
     (event,) = logged.named("penalised")
     assert event["kinds"] == "cut"
+
+
+@pytest.mark.parametrize(("closes", "misdeeds"), [(False, [("cut", 0.5)]), (True, [])])
+def test_to_leave_without_a_good_bye_is_no_misdeed(
+    service: type[Service], closes: bool, misdeeds: list[tuple[str, float]]
+) -> None:
+    """Some honest clients never answer TLS's close_notify; a handshake that does not come is another thing."""
+    house = service(HandshakeTimeout(10), Penalties("10/10m"))
+    told: list[tuple[str, float]] = []
+    house.factory.service.when_misdeed(lambda _, each: told.append((each.kind, each.weight)))
+    address = IPv4Address("TCP", HERE, 4)
+    protocol: Any = house.factory.buildProtocol(address)
+    wire = house.wire(address)
+    wire.protocol = protocol
+    directlyProvides(wire, ISSLTransport)
+    protocol.makeConnection(wire)
+    if closes:
+        protocol.dataReceived(b"QUIT\r\n")
+        wire.loseConnection = lambda: None  # type: ignore[method-assign]  # it waits for the peer
+        protocol.protocol.transport.loseConnection()
+    house.wait(20)
+    assert wire.aborted
+    assert told == misdeeds
 
 
 def test_the_same_secret_of_the_same_user_counts_once(service: type[Service]) -> None:
