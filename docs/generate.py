@@ -120,7 +120,8 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | `guard`, `option` | which guard decided, and which option would have to change |
 | `limit`, `observed` | the limit and what was seen, as one would write the option |
 | `duration` | seconds from connection to end; for `penalised`, how long the peer is refused |
-| `times`, `kinds`, `peer` | for `penalised`: how many penalties there have been, the last kinds of misdeeds, and who is meant: the address or its network |
+| `times`, `kinds`, `peer` | for `penalised`: how many penalties there have been, the last kinds of misdeeds, \
+and who is meant: the address or its network |
 | `bytes_in`, `bytes_out` | what came from the peer, and what the application wrote |
 | `count` | for how many connections the line stands (`refused`, `would_...`), when a flood is sampled |
 | `way` | for `would_pause`: `in` or `out` |
