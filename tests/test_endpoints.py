@@ -106,6 +106,19 @@ def test_a_bare_guard_has_the_defaults_of_its_surface() -> None:
     assert not any(type(each).__name__ == "IdleTimeout" for each in server("guard:tcp:80:idle=off").policy.guards)
 
 
+@old_pyopenssl
+def test_a_proxy_s_header_comes_before_tls(tmp_path: Path) -> None:
+    """The port listens without TLS then, and the guarded factory begins it; without the option all is as before."""
+    certificate = tmp_path / "server.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    for option, listening in (("", "sslServers"), (":proxy-from=10.0.0.0/8", "tcpServers")):
+        reactor: Any = MemoryReactorClock()
+        endpoint = serverFromString(reactor, f"guard:ssl:0:privateKey={certificate}{option}")
+        endpoint.listen(Factory.forProtocol(Protocol))
+        ((_, factory, *_),) = getattr(reactor, listening)
+        assert (factory.tls is not None) is bool(option)
+
+
 def test_a_list_is_written_with_commas() -> None:
     """Two prefixes, and two guards to observe."""
     policy = server("guard:tcp:80:peer-prefix=24,56:observe=IdleTimeout,ConnectionLimit").policy
@@ -178,6 +191,14 @@ def test_what_is_inside_may_be_of_any_kind(tmp_path: Path, monkeypatch: pytest.M
         ),
         ("guard:tcp", "endpoint guard:tcp: something is missing or too much; tcp takes port, interface, backlog"),
         ("guard:systemd:INET:index=9", "endpoint guard:systemd:INET: IndexError: list index out of range"),
+        (
+            "guard:haproxy:tcp:80:proxy-from=10.0.0.0/8",
+            "endpoint guard:haproxy:tcp:80: option proxy-from reads the PROXY header; leave out haproxy:",
+        ),
+        (
+            "guard:tcp:80:proxy-from=10.0.0.1/8",
+            "endpoint guard:tcp:80: option proxy-from: '10.0.0.1/8' has bits behind its first 8; write 10.0.0.0/8",
+        ),
         ("guard:", "guard: names no endpoint to guard; write it as in guard:tcp:8080:idle=30s"),
         ("guard:idle=3", "guard: names no endpoint to guard; write it as in guard:tcp:8080:idle=30s"),
     ],

@@ -149,6 +149,9 @@ MISTAKES = {
     "unknown endpoint": Mistake("--listen tpc:0", "unknown endpoint type 'tpc'; did you mean 'tcp'?"),
     "unknown keyword": Mistake("--listen tcp:0:intreface=lo", "unknown option 'intreface'; did you mean"),
     "guards twice": Mistake("--listen guard:tcp:0", "--listen 'guard:tcp:0': name an endpoint such as tcp:pop3"),
+    "two readers of one header": Mistake(
+        "--listen haproxy:tcp:0 --proxy-from 127.0.0.1", "--proxy-from reads the PROXY header; leave haproxy: out"
+    ),
     "no endpoint": Mistake("--listen=", "--listen '': name an endpoint such as tcp:pop3"),
     "foreign address": Mistake(
         "--listen tcp:0:interface=192.0.2.1", "Cannot assign requested address: cannot listen on tcp:0:interface="

@@ -8,8 +8,9 @@ import pytest
 from twisted.application import internet, service
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint
+from twisted.internet.endpoints import SSL4ServerEndpoint, TCP4ServerEndpoint, UNIXServerEndpoint
 from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol, ServerFactory
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.ftp import FTPFactory
 
@@ -17,6 +18,7 @@ from netguard.errors import ContradictoryOptions, OptionError
 from netguard.factory import GuardedFactory
 from netguard.guarded_endpoints import GuardedServerEndpoint
 from netguard.guards.connection_limit import ConnectionLimit
+from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.plugins.serving import Found, Keeper
 from netguard.policy import Policy
 
@@ -302,3 +304,20 @@ def test_the_application_hears_nothing_of_the_guards(reactor: Any, keeper: Keepe
     start(serving)
     assert serving.factory.colour == "red"
     assert isinstance(serving._waitingForPort, Deferred)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_proxy_s_header_comes_before_tls(older: bool, reactor: Any) -> None:
+    """The port of a service that listens with TLS belongs to the guarded factory then, which begins TLS by itself."""
+    context: Any = CertificateOptions()
+    serving: Any = (
+        internet.SSLServer(8443, app(), context, reactor=reactor)
+        if older
+        else internet.StreamServerEndpointService(SSL4ServerEndpoint(reactor, 8443, context), app())
+    )
+    Keeper(Policy(ProxyProtocol("10.0.0.0/8")), reactor).guard(serving)
+    start(serving)
+    assert not reactor.sslServers
+    ((port, guarded, *_),) = reactor.tcpServers
+    assert port == 8443
+    assert guarded.tls is not None
