@@ -123,6 +123,8 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | `times`, `kinds`, `peer` | for `penalised`: how many penalties there have been, the last kinds of misdeeds, \
 and who is meant: the address or its network |
 | `bytes_in`, `bytes_out` | what came from the peer, and what the application wrote |
+| `client.ident`, `client.ident.claim` | what the `ident` guard has found out: `claim` and what the peer's machine \
+claims, or why it names nobody; it proves nothing |
 | `count` | for how many connections the line stands (`refused`, `would_...`), when a flood is sampled |
 | `way` | for `would_pause`: `in` or `out` |
 | `service` | for `guarding` and `unguarded`: what it is |

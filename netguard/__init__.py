@@ -10,6 +10,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.connection_rate import ConnectionRate
 from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.handshake_timeout import HandshakeTimeout
+from netguard.guards.ident import Ident
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.load_shedding import LoadShedding
@@ -39,6 +40,7 @@ __all__ = [
     "Guard",
     "GuardedFactory",
     "HandshakeTimeout",
+    "Ident",
     "IdleTimeout",
     "Lifetime",
     "LoadShedding",

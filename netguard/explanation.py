@@ -162,6 +162,7 @@ def house_of(policy: Policy, supposed: Supposed) -> _House:
     service = Service(lambda: clock)
     service.signals = Signals.fixed({})  # those who are there already came when all was quiet
     service.names = _Names(supposed.name)
+    service.ident = None  # what a supposed peer would claim decides nothing
     house = _House(policy, service)
     for _ in range(supposed.connections):
         connect(house, supposed)

@@ -188,6 +188,11 @@ class Facts:
         return self.peer.effective
 
     @property
+    def local(self) -> IAddress | None:
+        """The address of ours that the peer's socket is connected to; None while there is no transport."""
+        return getattr(self.meter.transport, "getHost", lambda: None)()
+
+    @property
     def address_kind(self) -> str:
         """A word for a peer that has no host."""
         return "unix" if self._kind is not None else "-"

@@ -46,6 +46,9 @@ class House(Protocol):
     names: Any
     """The resolver of peers' names, or None."""
 
+    ident: Any
+    """The client of peers' ident servers, or None."""
+
     penalties: list[Any]
     """Ledgers of misdeeds, for those who list and clear them."""
 

@@ -56,7 +56,8 @@ def choice(*words: str) -> Unit:
             raise ValueError(value)
         return word
 
-    return Unit("choice", f"{', '.join(words[:-1])} or {words[-1]}", parse)
+    first = f"{', '.join(words[:-1])} or " if len(words) > 1 else ""
+    return Unit("choice", f"{first}{words[-1]}", parse)
 
 
 def is_off(value: object) -> bool:

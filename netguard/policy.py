@@ -17,6 +17,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.connection_rate import ConnectionRate
 from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.handshake_timeout import HandshakeTimeout
+from netguard.guards.ident import Ident
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.load_shedding import LoadShedding
@@ -41,6 +42,7 @@ CATALOGUE: tuple[type[Guard], ...] = (
     AccessRules,
     Penalties,
     VerifiedName,
+    Ident,
     HandshakeTimeout,
     FirstByteTimeout,
     LoginTimeout,

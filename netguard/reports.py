@@ -11,6 +11,7 @@ from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
 from netguard.peer import unmapped
 from netguard.verdict import Verified, word
+from netguard.wire.ident import IdentError, NoReply, UserId
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -50,6 +51,8 @@ class Reports:
         fields = who(connection) | about
         if reason is not None:
             fields |= why(reason)
+        if connection.known is not None:
+            fields |= claims(connection.known)
         if name == "would_refuse":
             before, self._would = self._would, (connection.number, str(fields.get("guard")))
             if self._would == before:
@@ -78,6 +81,8 @@ class Reports:
             fields["reason"] = _CLOSED_CLEANLY
         elif cause is not None:
             fields |= why(cause)
+        if connection.known is not None:
+            fields |= claims(connection.known)
         emit("closed" if ours is None else "cut", fields)
 
     def turned_away(self, host: str, port: int, number: int, reason: Reason) -> None:
@@ -121,6 +126,16 @@ def _also(known: Known) -> dict[str, object]:
     if known.privileged:
         about["client.privileged"] = "yes"
     return about
+
+
+def claims(known: Known) -> dict[str, object]:
+    """What the peer's ident server claims, or why it does not; last in the line, for the text is anybody's."""
+    reply = known.ident
+    if isinstance(reply, UserId):
+        return {"client.ident": "claim", "client.ident.claim": reply.user}
+    if isinstance(reply, IdentError):
+        return {"client.ident": reply.token}
+    return {"client.ident": reply.why.value} if isinstance(reply, NoReply) else {}
 
 
 def why(reason: BaseException) -> dict[str, object]:

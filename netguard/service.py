@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
 from netguard import events
+from netguard.clients.ident_service import Idents
 from netguard.clients.names_service import Names
 from netguard.errors import OptionError
 from netguard.load.signals import Signals
@@ -40,6 +41,7 @@ class Service:
 
     Attributes:
         names: looks up the names of peers; None where a caller supposes that nobody does.
+        ident: asks their ident servers; None where nobody shall.
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
         native: whether ports are to carry connections by our own transport, where they can.
@@ -51,6 +53,7 @@ class Service:
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
         self._clock = clock
         self.names: Any = Names(clock)
+        self.ident: Any = Idents(clock)
         self.patience = 1.0
         self.style = CLOSE
         self.native = True

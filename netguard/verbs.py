@@ -123,6 +123,10 @@ class Connection(Protocol):
         """The address that counts for this peer."""
 
     @property
+    def local(self) -> IAddress | None:
+        """The address of ours that its socket is connected to; None while an opener is asked that waits for nothing."""
+
+    @property
     def host(self) -> str | None:
         """The same, as text without its port; None for peers without one."""
 

@@ -84,7 +84,7 @@ ARROWS: dict[str, set[str]] = {
     "wrapper": {"connection", "early", "facts", "meter", "over", "transport", "writing"},
     # many connections
     "opening": {"connection", "early", "errors", "guard", "plan"},
-    "reports": {"errors", "events", "facts", "peer", "verdict"},
+    "reports": {"errors", "events", "facts", "peer", "verdict", "wire"},
     "service": {"clients", "errors", "events", "load", "verbs"},
     "refusal": {"meter", "service"},
     "sweep": {"errors", "events", "meter", "wrapper"},

@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "count": ("7", "7", 7),
     "frequency": ("8/min", '"8/min"', Frequency(8, 60.0)),
     "prefix": ("24,56", "[24, 56]", Prefix(24, 56)),
+    "port": ("1113", "1113", 1113),
     "bytes": (r"\r\n", '"\\r\\n"', b"\r\n"),
     "thresholds": ("lag>250ms,load>8", '["lag>250ms", "load>8"]', thresholds("lag>250ms,load>8")),
     "actions": ("refuse,tighten", '["refuse", "tighten"]', ("refuse", "tighten")),
@@ -53,7 +54,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
 # Of options whose unit is a choice of words of their own, by flag.
-CHOSEN: dict[str, str] = {"privileged-port": "refuse", "names-fail": "open", "names": "require"}
+CHOSEN: dict[str, str] = {"privileged-port": "refuse", "names-fail": "open", "names": "require", "ident": "log"}
 
 
 def value_of(one: Option) -> tuple[str, str, object]:

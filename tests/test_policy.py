@@ -220,6 +220,7 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.count: st.integers(1, 10**6),
     units.frequency: st.builds(Frequency, st.integers(1, 10**6), st.sampled_from([1, 60, 3600, 7.5])),
     units.prefix: st.builds(Prefix, st.integers(0, 32), st.integers(0, 128)),
+    units.port: st.integers(1, 65535) | st.just("pop3"),
     units.delimiter: st.binary(min_size=1, max_size=5),
     units.adaptive: st.integers(1, 10**6) | st.just("adaptive"),
     transport_kind: st.sampled_from(["native", "stock"]),
@@ -238,6 +239,7 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
     "privileged-port": st.sampled_from(["allow", "log", "refuse"]),
     "names-fail": st.sampled_from(["closed", "open"]),
     "names": st.sampled_from(["log", "require"]),
+    "ident": st.just("log"),
     "penalty-for": st.floats(0.1, 3600),
     "penalty-most": st.floats(3600, 1e7),
     "penalty-exempt": st.sampled_from(["10.0.0.0/8", ["192.0.2.1", "2001:db8::/32"]]),
@@ -245,7 +247,7 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
 TEXTS: dict[str, str] = {"shed": "lag>7s", "shed-by": "refuse,tighten", "shed-limit": "7", "exempt": "192.0.2.0/24"}
 TEXTS |= {"proxy-from": "::1"}
 TEXTS |= {"rules": "deny ALL", "access": RULES, "privileged-port": "log", "names-fail": "open"}
-TEXTS |= {"names": "require", "dns": "127.0.0.1"}
+TEXTS |= {"names": "require", "dns": "127.0.0.1", "ident": "log", "ident-port": "7"}
 TEXTS |= {"penalty-most": "7h", "penalty-exempt": "192.0.2.0/24"}
 
 

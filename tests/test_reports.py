@@ -9,10 +9,13 @@ from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from netguard.errors import Expelled, Idle, TooManyConnections
+from netguard.events import Event
 from netguard.guards.lifetime import Lifetime
-from netguard.reports import Reports, who, why
+from netguard.peer import Known
+from netguard.reports import Reports, claims, who, why
 from netguard.testing import connect
 from netguard.verdict import Mismatch, Timeout, Verified
+from netguard.wire.ident import IdentError, NoReply, UserId, WhyNot
 
 
 @pytest.fixture
@@ -127,3 +130,30 @@ def test_a_name_is_told_if_it_was_verified(verdict: Any, fields: dict[str, str])
     told = who(found)
     assert {key: value for key, value in told.items() if key.startswith("client.name")} == fields
     assert next(iter(told)) == "client.address"
+
+
+@pytest.mark.parametrize(
+    ("reply", "fields"),
+    [
+        (UserId("UNIX", "US-ASCII", b"root"), {"client.ident": "claim", "client.ident.claim": b"root"}),
+        (IdentError("HIDDEN-USER"), {"client.ident": "HIDDEN-USER"}),
+        (NoReply(WhyNot.TIMEOUT), {"client.ident": "timeout"}),
+    ],
+)
+def test_what_ident_says_is_told_as_a_claim_and_last(reply: Any, fields: dict[str, object], logged: Any) -> None:
+    """In every event from there on; it is foreign text."""
+    found: Any = connect(Lifetime("1h")).connection
+    found.learn(ident=reply)
+    reports = Reports(lambda: 0.0)
+    reports.tell(found, "settled")
+    reports.last(found, None)
+    events = [each["netguard"].fields for name in ("settled", "closed") for each in logged.named(name)]
+    assert [list(each.items())[-len(fields) :] for each in events] == [list(fields.items())] * 2
+    assert claims(found.known) == fields
+
+
+def test_foreign_text_from_ident_cannot_forge_a_line() -> None:
+    """Nor end it, nor colour it."""
+    user = UserId("UNIX", "US-ASCII", b'x" reason=fine \x1b[31m\xff')
+    line = str(Event("closed", claims(Known(None, ident=user))))
+    assert line == 'closed client.ident=claim client.ident.claim="x\' reason=fine \\x1b[31m\\xff"'

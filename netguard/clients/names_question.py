@@ -58,6 +58,8 @@ class Network:
 
     async def _ask(self, name: Name, kind: int, deadline: float, peer: Hashable) -> Asked | Timeout:
         async with self.places.place(peer):
+            if self.reactor.seconds() >= deadline:  # its turn came, and the reactor was late to say that time is over
+                return Timeout()
             asking = _Asking(self, name, kind, deadline)
             try:
                 return await asking.answer

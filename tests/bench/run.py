@@ -71,7 +71,7 @@ class Process:
         self.process.communicate(timeout=30)
 
 
-SERVERS = ("bare", "stack", "one", "guarded", "verbose", "defaults", "asking", "wrapper")
+SERVERS = ("bare", "stack", "one", "guarded", "verbose", "defaults", "wrapper")
 
 
 def cpu_ratios(

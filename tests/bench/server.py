@@ -49,13 +49,9 @@ def stack(factory: Factory) -> Any:
     return TimeoutFactory(ThrottlingFactory(WrappingFactory(factory), 100_000, 10**10, 10**10), 3600)
 
 
-_ASKING = ("names", "names-within", "dns", "ident", "ident-within", "ident-port")
-_OPTIONS = {flag: text for flag, text in GENEROUS.items() if flag not in _ASKING}
-
-
 def policy(**changes: str) -> Policy:
     """All guards that ask nobody else, with limits that nobody reaches, but for some."""
-    return Policy.from_options(_OPTIONS | {name.replace("_", "-"): value for name, value in changes.items()})
+    return Policy.from_options(GENEROUS | {name.replace("_", "-"): value for name, value in changes.items()})
 
 
 class Refuses(Factory):
@@ -74,7 +70,6 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "verbose": lambda factory: policy().wrap(factory),
     "defaults": lambda factory: Policy.from_options(_UNLIMITED, "guard").wrap(factory, verbose=False),
     "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
-    "asking": lambda factory: Policy.from_options(GENEROUS).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
     # who lets in nobody, or one
     "none": lambda _: Refuses(),

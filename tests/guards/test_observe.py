@@ -19,6 +19,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.connection_rate import ConnectionRate
 from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.handshake_timeout import HandshakeTimeout
+from netguard.guards.ident import Ident
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.load_shedding import LoadShedding
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from tests.guards.conftest import Service, Wire
 
 PEER = IPv4Address("TCP", "192.0.2.1", 40_000)
-DECIDE_NOTHING = {Refusal, Transport}
-"""They say how something is done; there is nothing that they could do or leave."""
+DECIDE_NOTHING = {Ident, Refusal, Transport}
+"""They say how something is done, or what is claimed; there is nothing that they could do or leave."""
 
 
 def comes(house: Service) -> Wire | None:

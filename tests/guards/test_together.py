@@ -9,6 +9,7 @@ import pytest
 
 from netguard.application import settle
 from netguard.errors import Idle, ItemTooLong, NoFirstByte, QueueTooLong, ReceivingTooSlow, TooMuchReceived
+from netguard.guards.ident import Ident
 from netguard.guards.verified_name import VerifiedName
 from netguard.options import options_of
 from netguard.policy import CATALOGUE, Policy, defaults, flags
@@ -38,7 +39,7 @@ EVERYTHING = {
     "access": str(Path(__file__).parent.parent / "everybody.rules"),
     "privileged-port": "allow",
 }
-ASKING = {VerifiedName}
+ASKING = {Ident, VerifiedName}
 """Those that ask servers elsewhere, of whom there are none on a clock."""
 HOUR = 3600.0
 
