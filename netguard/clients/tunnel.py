@@ -69,12 +69,14 @@ class _Tunnel(protocol.Protocol):
         self.attempt = attempt
         self.negotiation: Negotiation | None = None
         self.application: Any = None
-        self.spoke_early = False
+        self.spoke_early = self.ended_early = False
 
     def begin(self, negotiation: Negotiation) -> None:
         """It is this connection that was chosen."""
         if self.spoke_early:
             raise NoProxy("it spoke before it was asked")
+        if self.ended_early:
+            raise ProxyClosed
         self.negotiation = negotiation
         cast("Any", self.transport).write(negotiation.opening)
 
@@ -91,13 +93,15 @@ class _Tunnel(protocol.Protocol):
         """The proxy is gone."""
         if self.application is not None:
             self.application.connectionLost(reason)
-        else:
+        elif self.negotiation is not None:
             self.attempt.loses(reason)
+        else:
+            self.ended_early = True  # what becomes of the attempt the endpoint inside will say
 
     def readConnectionLost(self) -> None:
         """The other side will send no more."""
         if self.application is None:
-            self.attempt.loses(Failure(error.ConnectionDone()))
+            self.connectionLost(Failure(error.ConnectionDone()))
         elif IHalfCloseableProtocol.providedBy(self.application):
             self.application.readConnectionLost()
         else:

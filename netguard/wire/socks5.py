@@ -92,8 +92,8 @@ class Socks5(Negotiation):
     Args:
         host: an address, or a name, which the proxy resolves.
         port: 1 to 65535.
-        login: user name and secret, 1 to 255 bytes each; they are told only to a proxy that asks for them. None offers
-            no login.
+        login: user name, 1 to 255 bytes, and secret, at most as many; they are told only to a proxy that asks for them.
+            None offers no login. RFC 1929 knows no empty secret, but proxies and their other clients do.
 
     Raises:
         Unsendable: the target or the login cannot be said in this protocol.
@@ -104,8 +104,8 @@ class Socks5(Negotiation):
         self._request = _CONNECT + _packed(where) + port.to_bytes(2, "big")
         self._login = b""
         if login is not None:
-            if not all(1 <= len(each) <= _LONGEST for each in login):
-                raise Unsendable(f"user name and secret for SOCKS 5 have 1 to {_LONGEST} bytes each")
+            if not login[0] or any(len(each) > _LONGEST for each in login):
+                raise Unsendable(f"a user name for SOCKS 5 has 1 to {_LONGEST} bytes, and a secret at most {_LONGEST}")
             self._login = b"\1" + b"".join(bytes([len(each)]) + each for each in login)
         super().__init__(b"\5\2\0\2" if self._login else b"\5\1\0", self._method)
 

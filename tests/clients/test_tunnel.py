@@ -369,6 +369,25 @@ def test_a_proxy_that_speaks_before_it_is_asked() -> None:
     assert way.wire.value() == b""
 
 
+def test_a_connection_that_ends_before_one_is_chosen_is_not_the_end() -> None:
+    """The endpoint inside may try another; but one that is over already is no proxy."""
+    here = world()
+    here.connect()
+    lost = here.way.factory.buildProtocol(None)
+    lost.makeConnection(Wire())
+    lost.connectionLost(Failure(error.ConnectionLost()))
+    assert here.got == []
+    here.granted()
+    assert here.got == [here.app]
+    other = world()
+    other.connect()
+    gone = other.way.factory.buildProtocol(None)
+    gone.makeConnection(Wire())
+    gone.readConnectionLost()
+    other.way.answer.callback(gone)
+    other.failed(ProxyClosed)
+
+
 @pytest.mark.parametrize(("outcome", "kind"), [(None, error.NoProtocol), (ZeroDivisionError(), ZeroDivisionError)])
 def test_a_factory_that_builds_nothing(outcome: Any, kind: type[BaseException]) -> None:
     """It is the answer, and the connection ends."""
