@@ -7,13 +7,13 @@ what is known here about them is one table, so that a port may be named and a mi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
 
 from netguard import units
-from netguard.errors import OptionError
+from netguard.errors import OptionError, UnknownOption
 
 
 @frozen
@@ -54,8 +54,9 @@ CLIENTS: Mapping[str, Kind] = {
     "ssl": Kind((*_CONNECTING, *_TLS_FILES, "caCertsDir", "hostname"), 1, "host"),
     "tls": Kind((*_CONNECTING, "certificate", "privateKey", "trustRoots", "endpoint"), 1),
     "unix": Kind(("path", "timeout", "lockfile")),
+    "socks": Kind(("host", "port", "proxy", "version", "user", "secret-file", "within"), 1, "host"),
 }
-"""The clients that Twisted has."""
+"""The clients that Twisted has, and ours."""
 
 PROXIED = "haproxy"
 """The type that stands before another one."""
@@ -142,6 +143,14 @@ class Description:
     def shown(self) -> str:
         """What may be told of it: its words. A keyword's value may be a secret."""
         return ":".join(self.words)
+
+    def unknown(self, expected: Collection[str]) -> list[UnknownOption]:
+        """The keywords that nobody takes, each with what may have been meant.
+
+        Args:
+            expected: the keywords that somebody takes.
+        """
+        return [UnknownOption(key, expected) for key in self.keywords if key not in expected]
 
     def inner(self) -> Description:
         """The same without its type."""

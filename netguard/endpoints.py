@@ -80,6 +80,20 @@ def client_endpoint(reactor: Any, description: str) -> IStreamClientEndpoint:
     return endpoint
 
 
+def nested_endpoint(reactor: Any, description: str) -> IStreamClientEndpoint:
+    """The same for a string that stands in another one, which takes ``guard:`` too, unless it is guarded itself.
+
+    Args:
+        reactor: the reactor that connects.
+        description: any client endpoint string.
+
+    Raises:
+        OptionError: it describes no endpoint.
+    """
+    endpoint: IStreamClientEndpoint = _made(_CLIENT, reactor, Description.parse(description))
+    return endpoint
+
+
 @implementer(IPlugin, IStreamServerEndpointStringParser)
 class GuardServerParser:
     """``guard:`` in front of any server endpoint: the endpoint, under guards."""
@@ -133,7 +147,7 @@ def _parse(side: _Side, reactor: Any, args: tuple[Any, ...], kwargs: Mapping[str
             reactor = BeforeTls(reactor)
         return _inside(side, reactor, inner, _ours()), policy
     except OptionError as why:
-        _end_in_one_line(why)
+        end_in_one_line(why)
         raise
 
 
@@ -160,20 +174,27 @@ def _ours() -> tuple[str, ...]:
 
 
 def _inside(side: _Side, reactor: Any, inner: Description, guards: tuple[str, ...] = ()) -> Any:
-    """The endpoint inside; every way in which its description can be wrong is one line."""
+    """The endpoint inside what is guarded."""
     if not inner.type:
         raise OptionError(f"guard: names no endpoint to guard; write it as in {_EXAMPLE}")
-    numbered = inner.numbered(side.kinds)
     _refuse_bare_options(inner, guards)
     token = _parsing.set(True)
+    try:
+        return _made(side, reactor, inner, guards)
+    finally:
+        _parsing.reset(token)
+
+
+def _made(side: _Side, reactor: Any, inner: Description, guards: tuple[str, ...] = ()) -> Any:
+    """An endpoint; every way in which its description can be wrong is one line."""
+    numbered = inner.numbered(side.kinds)
+    _refuse_unknown_keywords(side, inner, guards)
     try:
         return _build(side, reactor, numbered)
     except OptionError:
         raise
     except Exception as why:  # a foreign parser may raise anything about what an operator wrote
         raise _explained(side, inner, guards, why) from why
-    finally:
-        _parsing.reset(token)
 
 
 def _build(side: _Side, reactor: Any, description: Description) -> Any:
@@ -183,24 +204,36 @@ def _build(side: _Side, reactor: Any, description: Description) -> Any:
     return side.build(reactor, str(description))
 
 
-def _explained(side: _Side, inner: Description, guards: tuple[str, ...], why: Exception) -> OptionError:
-    """What is wrong with a description, in the words of who wrote it, as far as that can be known."""
-    shown = ("guard:" if guards else "") + inner.shown
+def _refuse_unknown_keywords(side: _Side, inner: Description, guards: tuple[str, ...]) -> None:
+    """Of types that are known; what others take their parsers know."""
+    shown = _shown(inner, guards)
     while inner.type == PROXIED:
         inner = inner.inner()
     kind = side.kinds.get(inner.type)
-    if kind is None and inner.type not in (known := _prefixes(side)):
-        return OptionError(f"endpoint {shown}: {UnknownOption(inner.type, known, 'endpoint type')}")
-    expected = [*guards, *(kind.keywords if kind else ())]
-    for key in inner.keywords:
-        if key not in expected:
-            unknown = UnknownOption(key, expected)
-            if kind or unknown.suggestion:
+    for unknown in inner.unknown([*guards, *kind.keywords]) if kind else ():
+        raise OptionError(f"endpoint {shown}: {unknown}")
+
+
+def _explained(side: _Side, inner: Description, guards: tuple[str, ...], why: Exception) -> OptionError:
+    """What is wrong with a description, in the words of who wrote it, as far as that can be known."""
+    shown = _shown(inner, guards)
+    while inner.type == PROXIED:
+        inner = inner.inner()
+    kind = side.kinds.get(inner.type)
+    if kind is None:
+        if inner.type not in (known := _prefixes(side)):
+            return OptionError(f"endpoint {shown}: {UnknownOption(inner.type, known, 'endpoint type')}")
+        for unknown in inner.unknown(guards):
+            if unknown.suggestion:
                 return OptionError(f"endpoint {shown}: {unknown}")
-    if kind and isinstance(why, TypeError):
+    elif isinstance(why, TypeError):
         expects = ", ".join(kind.keywords)
         return OptionError(f"endpoint {shown}: something is missing or too much; {inner.type} takes {expects}")
     return OptionError(f"endpoint {shown}: {type(why).__name__}: {' '.join(str(why).split())}")
+
+
+def _shown(inner: Description, guards: tuple[str, ...]) -> str:
+    return ("guard:" if guards else "") + inner.shown
 
 
 def _refuse_bare_options(inner: Description, guards: tuple[str, ...]) -> None:
@@ -237,7 +270,7 @@ class _OneLine:
             self.before(kind, error, trace)
 
 
-def _end_in_one_line(error: OptionError) -> None:
+def end_in_one_line(error: OptionError) -> None:
     """Should nobody catch this very error, let the program end with its one line and status 1."""
     hook = sys.excepthook
     if not isinstance(hook, _OneLine):

@@ -119,6 +119,7 @@ ARROWS: dict[str, set[str]] = {
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "events", "errors"},
     "before_tls": {"factory"},
     "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "policy", "errors"},
+    "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors"},
     "explanation": {*_RUNNING, "errors", "guard", "load", "options", "policy", "wire"},
     "config_lines": set(),
     "config": {"config_lines", "policy", "options", "errors"},

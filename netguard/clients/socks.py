@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import idna
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTime, IStreamClientEndpoint
 from zope.interface import implementer
 
@@ -64,6 +65,15 @@ def encoded(host: str) -> str:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError:
         raise Unsendable(f"{host[:60]!r} is no international domain name") from None
+
+
+def _way(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
+    """The way to a proxy over TCP; an address needs no look-up, which would take a thread."""
+    for kind, known in ((TCP4ClientEndpoint, isIPAddress), (TCP6ClientEndpoint, isIPv6Address)):
+        if known(host):
+            way: IStreamClientEndpoint = kind(reactor, host, port)
+            return way
+    return HostnameEndpoint(reactor, host, port)
 
 
 @implementer(IStreamClientEndpoint)
@@ -132,8 +142,14 @@ class SOCKSEndpoint:
             Unsendable: as above.
             ValueError: the URL names no proxy. Its text is not repeated: it may have a secret in it.
         """
-        proxy = ProxyURL.parse(url)
-        way = HostnameEndpoint(reactor, proxy.host, proxy.port)
+        return cls.from_proxy(reactor, ProxyURL.parse(url), host, port, within)
+
+    @classmethod
+    def from_proxy(
+        cls, reactor: Any, proxy: ProxyURL, host: str, port: int | str, within: float | str = WITHIN
+    ) -> SOCKSEndpoint:
+        """The same for a URL that has been read already."""
+        way = _way(reactor, proxy.host, proxy.port)
         return cls(way, host, port, proxy.version, proxy.credentials, within, reactor=reactor)
 
     def clock(self) -> IReactorTime:

@@ -11,7 +11,9 @@ from service_identity import VerificationError
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
+    HostnameEndpoint,
     TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
     UNIXClientEndpoint,
     connectProtocol,
     wrapClientTLS,
@@ -305,7 +307,7 @@ def test_other_kinds_are_refused(version: int | str) -> None:
         ("a b", 110, {}),
         ("mail.example", 110, {"version": 4}),
         ("::1", 110, {"version": "4a"}),
-        ("mail.example", 110, {"credentials": Credentials("joe")}),
+        ("mail.example", 110, {"credentials": Credentials("", "hush")}),
         ("mail.example", 110, {"credentials": Credentials("joe", "s" * 256)}),
         ("mail.example", 110, {"credentials": JOE, "version": "4a"}),
         ("mail.example", 110, {"credentials": Credentials("a:b", "c"), "version": "http"}),
@@ -356,6 +358,16 @@ def test_a_url_names_the_proxy() -> None:
     assert endpoint._credentials == Credentials("joe", "hush")
     assert endpoint.clock() is reactor
     assert "hush" not in repr(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [("127.0.0.1", TCP4ClientEndpoint), ("[::1]", TCP6ClientEndpoint), ("proxy.example", HostnameEndpoint)],
+)
+def test_an_address_of_a_proxy_needs_no_look_up(place: str, kind: type) -> None:
+    """Looking names up takes a thread."""
+    reactor: Any = MemoryReactorClock()
+    assert type(SOCKSEndpoint.from_url(reactor, f"http://{place}:3128", "mail.example", 110).proxy) is kind
 
 
 async def test_a_url_leads_through_the_proxy() -> None:

@@ -6,6 +6,7 @@ from twisted.application.service import ServiceMaker
 
 from netguard.endpoints import GuardClientParser, GuardServerParser
 from netguard.plugins.auth import AuthFactory
+from netguard.socks_endpoints import SocksClientParser
 
 netguard_pop = ServiceMaker(
     "netguard-pop",
@@ -21,4 +22,5 @@ netguard_wrap = ServiceMaker(
 )
 guard_server_endpoints = GuardServerParser()
 guard_client_endpoints = GuardClientParser()
+socks_client_endpoints = SocksClientParser()
 netguard_auth = AuthFactory()
