@@ -284,9 +284,13 @@ class Peer:
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None, source: str = "127.0.0.1") -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (source, 0))
-        if tls is not None:
-            self.start_tls(tls)
-        self.greeting = self.line()
+        try:
+            if tls is not None:
+                self.start_tls(tls)
+            self.greeting = self.line()
+        except BaseException:
+            self.socket.close()
+            raise
 
     def __enter__(self) -> Peer:  # noqa: PYI034 - no subclasses
         return self

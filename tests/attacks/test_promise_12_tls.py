@@ -320,6 +320,7 @@ def test_what_follows_the_end_of_tls_is_not_heard(pop: tuple[Server, Site], port
         below = peer.socket.unwrap()
     except (OSError, ssl.SSLError):
         below = None  # the server may close at once, which is as good
+        peer.socket.close()
     if below is not None:
         try:
             below.sendall(b"QUIT\r\n")
