@@ -24,7 +24,7 @@ from netguard.pop3.outlet import Outlet
 from netguard.pop3.record import Record, failure_fields, whose
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
-from netguard.wire.pop3 import ENOUGH, Pop3Machine
+from netguard.wire.pop3 import Pop3Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -136,7 +136,7 @@ class Pop3Session(Protocol):
 
     def _brake(self) -> None:
         """Read no more while too many commands wait; read again when they were obeyed."""
-        deaf = self._machine.pending > ENOUGH
+        deaf = self._machine.sated
         if deaf is not self._deaf and not self._lost:
             self._deaf = deaf
             if deaf:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IPushProducer
 
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.testing import connect
-from netguard.wire import pop3
+from netguard.wire import pop3, pop3_authorization
 
 if TYPE_CHECKING:
     from netguard.guard import Misdeed
@@ -176,7 +176,7 @@ def test_failed_login_swallows_nothing(world: World) -> None:
 def test_failed_logins_are_bounded(world: World) -> None:
     """After three failed logins the connection ends."""
     client = world.connect(secure=True)
-    for _ in range(pop3.MAX_DENIED):
+    for _ in range(pop3_authorization.MAX_DENIED):
         assert not client.wire.disconnecting
         client.say(b"USER alice", b"PASS x")
         assert client.wait(2) == REFUSED
@@ -715,14 +715,14 @@ def test_a_defect_of_ours(world: World) -> None:
     """An unexpected failure is one line in the log, one answer, and the end; the mailbox is given back."""
     client = world.enter()
     world.mailbox.messages = None  # type: ignore[assignment]
-    client.session._machine._entries = None  # type: ignore[assignment]
+    client.session._machine._phase._entries = None  # type: ignore[union-attr]
     assert client.say(b"STAT") == b"-ERR [SYS/TEMP] internal error\r\n"
     assert client.wire.disconnecting
     assert world.mailbox.released == 1
     (error,) = world.reported("error")
     assert error["doing"] == "serving a session"
     assert str(error["problem"]).startswith("TypeError: ")
-    assert str(error["where"]).startswith("pop3.py:")
+    assert str(error["where"]).startswith("pop3_transaction.py:")
 
 
 def test_a_defect_during_a_login(world: World) -> None:
@@ -738,7 +738,7 @@ def test_a_defect_in_slow_work(world: World) -> None:
     client = world.enter()
     world.held.slow = True
     client.say(b"RETR 1", b"STAT")
-    client.session._machine._entries = None  # type: ignore[assignment]
+    client.session._machine._phase._entries = None  # type: ignore[union-attr]
     world.held.go_all()
     assert client.wire.take().endswith(b"-ERR [SYS/TEMP] internal error\r\n")
     assert client.wire.disconnecting
@@ -777,7 +777,7 @@ def test_a_defect_after_the_end(world: World) -> None:
 def test_bad_commands_end_the_session(world: World) -> None:
     """Too many bad commands end the connection, with their last answer."""
     client = world.connect()
-    assert client.say(*[b"XXXX"] * 10) == b"-ERR unknown command\r\n" * pop3.BAD_BEFORE_LOGIN
+    assert client.say(*[b"XXXX"] * 10) == b"-ERR unknown command\r\n" * pop3_authorization.BAD_BEFORE_LOGIN
     assert client.wire.disconnecting
 
 

@@ -1,0 +1,85 @@
+"""What both halves of a POP3 session have in common: a table of commands, and how a line is read.
+
+The rules of this file:
+
+* Words are parted by one space. Who takes no argument gets none, who takes one gets the rest of the line.
+* A command of the other half is known, and refused as such.
+* Nothing that came from the client is ever in an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from netguard.wire.pop3_events import Close, Request
+
+# The commands that belong into one half only (RFC 1939, sections 4 and 5).
+AUTHORIZATION = (b"STLS", b"APOP", b"USER", b"PASS")
+TRANSACTION = (b"NOOP", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE", b"RSET")
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A line that no honest client sends: to be reported, answered and counted.
+
+    Attributes:
+        problem: what is wrong with it, for the log.
+        answer: what the client is told.
+    """
+
+    problem: str
+    answer: bytes
+
+
+Said: TypeAlias = "bytes | Bad | Close | Request"
+"""What comes of a line."""
+
+
+class Command(NamedTuple):
+    """How to obey a command, and whether it has an argument (None: it sees to that itself)."""
+
+    obey: Callable[[Any, bytes | None], Said]
+    argument: bool | None = False
+
+
+_CONTROL = Bad("NUL, CR or LF inside a line", b"-ERR NUL, CR or LF inside a line\r\n")
+_UNKNOWN = Bad("unknown command", b"-ERR unknown command\r\n")
+_ARGUMENTS = Bad("wrong number of arguments", b"-ERR wrong number of arguments\r\n")
+
+
+class Phase:
+    """One half of a session: before the login, or after it.
+
+    Attributes:
+        secure: whether the connection is inside TLS.
+        bad_left: how many more bad lines are borne.
+    """
+
+    __slots__ = ("bad_left", "secure")
+
+    COMMANDS: ClassVar[Mapping[bytes, Command]]
+
+    def __init__(self, *, secure: bool, bad_left: int) -> None:
+        self.secure = secure
+        self.bad_left = bad_left
+
+    def obey(self, line: bytes) -> Said:
+        """What comes of a line, which is without its CRLF."""
+        if b"\0" in line or b"\n" in line or b"\r" in line:
+            return _CONTROL
+        word, space, rest = line.partition(b" ")
+        command = self.COMMANDS.get(word.upper())
+        if command is None:
+            return _UNKNOWN
+        if command.argument is not None and command.argument is not bool(space):
+            return _ARGUMENTS
+        return command.obey(self, rest if space else None)
+
+
+def elsewhere(words: tuple[bytes, ...], answer: bytes) -> dict[bytes, Command]:
+    """The commands of the other half: all of them get this answer."""
+    bad = Bad("command in the wrong state", answer)
+    return dict.fromkeys(words, Command(lambda _, __: bad, None))

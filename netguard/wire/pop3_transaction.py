@@ -1,0 +1,125 @@
+"""A POP3 session after its login: the messages, by number, and what is marked (RFC 1939, section 5).
+
+The rules of this file:
+
+* Numbers are digits, 1 to n, not deleted, and fixed for the session.
+* Only a whole QUIT asks for a removal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from netguard.wire import pop3_capabilities as capabilities
+from netguard.wire.pop3_events import Close, Commit, Entry, Fetch, Listing, pieces
+from netguard.wire.pop3_phase import AUTHORIZATION, Bad, Command, Phase, Said, elsewhere
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+# Dovecot's limit on commands that cannot be obeyed.
+BAD_AFTER_LOGIN = 20
+# Enough for a message count or a size of 9 GB; longer numbers cannot be right, and cost time to convert.
+MAX_DIGITS = 10
+
+_NO_NUMBER = Bad("malformed number", b"-ERR not a message number\r\n")
+_NO_TOP = Bad("malformed TOP", b"-ERR TOP takes a message number and a count of lines\r\n")
+_NOT_THERE = b"-ERR no such message\r\n"
+
+
+class Transaction(Phase):
+    """The TRANSACTION state of RFC 1939.
+
+    Args:
+        entries: the messages, numbered from 1 for the whole session.
+        secure: whether the connection is inside TLS.
+    """
+
+    __slots__ = ("_deleted", "_deleted_octets", "_entries", "_octets")
+
+    def __init__(self, entries: Sequence[Entry], *, secure: bool) -> None:
+        super().__init__(secure=secure, bad_left=BAD_AFTER_LOGIN)
+        self._entries = entries
+        self._octets: int | None = None
+        self._deleted: set[int] = set()
+        self._deleted_octets = 0
+
+    def _quit(self, _: bytes | None) -> Said:
+        return Commit(tuple(sorted(self._deleted))) if self._deleted else Close("quit")
+
+    def _capa(self, _: bytes | None) -> Said:
+        return capabilities.after_login(secure=self.secure)
+
+    def _noop(self, _: bytes | None) -> Said:
+        return b"+OK\r\n"
+
+    def _stat(self, _: bytes | None) -> Said:
+        if self._octets is None:
+            self._octets = sum(entry.size for entry in self._entries)
+        count = len(self._entries) - len(self._deleted)
+        return b"+OK %d %d\r\n" % (count, self._octets - self._deleted_octets)
+
+    def _list(self, argument: bytes | None) -> Said:
+        return self._scan(argument, lambda number, entry: f"{number} {entry.size}\r\n")
+
+    def _uidl(self, argument: bytes | None) -> Said:
+        return self._scan(argument, lambda number, entry: f"{number} {entry.uid}\r\n")
+
+    def _scan(self, argument: bytes | None, render: Callable[[int, Entry], str]) -> Said:
+        if argument is None:
+            return Listing(pieces(self._entries, frozenset(self._deleted), render))
+        index = self._message(argument)
+        if not isinstance(index, int):
+            return index
+        return b"+OK " + render(index + 1, self._entries[index]).encode("ascii")
+
+    def _retr(self, argument: bytes | None) -> Said:
+        index = self._message(argument)
+        return Fetch(index) if isinstance(index, int) else index
+
+    def _top(self, argument: bytes | None) -> Said:
+        message, _, lines = (argument or b"").partition(b" ")
+        if (top := number(lines)) is None:
+            return _NO_TOP
+        index = self._message(message)
+        return Fetch(index, top) if isinstance(index, int) else index
+
+    def _dele(self, argument: bytes | None) -> Said:
+        index = self._message(argument)
+        if not isinstance(index, int):
+            return index
+        self._deleted.add(index)
+        self._deleted_octets += self._entries[index].size
+        return b"+OK deleted at QUIT\r\n"
+
+    def _rset(self, _: bytes | None) -> Said:
+        self._deleted = set()
+        self._deleted_octets = 0
+        return b"+OK nothing is deleted\r\n"
+
+    def _message(self, argument: bytes | None) -> int | Bad | bytes:
+        """The index of a message that is there; what to say when it is not."""
+        found = number(argument or b"")
+        if found is None:
+            return _NO_NUMBER
+        there = 1 <= found <= len(self._entries) and found - 1 not in self._deleted
+        return found - 1 if there else _NOT_THERE
+
+    COMMANDS: ClassVar = {
+        **elsewhere(AUTHORIZATION, b"-ERR logged in already\r\n"),
+        b"QUIT": Command(_quit),
+        b"CAPA": Command(_capa),
+        b"NOOP": Command(_noop),
+        b"STAT": Command(_stat),
+        b"LIST": Command(_list, None),
+        b"UIDL": Command(_uidl, None),
+        b"RETR": Command(_retr, True),
+        b"TOP": Command(_top, True),
+        b"DELE": Command(_dele, True),
+        b"RSET": Command(_rset),
+    }
+
+
+def number(digits: bytes) -> int | None:
+    """A number of ASCII digits; None for a sign, space, underscore, other digits, or too many of them."""
+    return int(digits) if len(digits) <= MAX_DIGITS and digits.isdigit() else None
