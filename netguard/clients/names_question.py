@@ -58,9 +58,10 @@ class Network:
 
     async def _ask(self, name: Name, kind: int, deadline: float, peer: Hashable) -> Asked | Timeout:
         async with self.places.place(peer):
-            if self.reactor.seconds() >= deadline:  # its turn came, and the reactor was late to say that time is over
+            left = deadline - self.reactor.seconds()
+            if left <= 0:  # its turn came, and the reactor was late to say that time is over
                 return Timeout()
-            asking = _Asking(self, name, kind, deadline)
+            asking = _Asking(self, name, kind, left)
             try:
                 return await asking.answer
             finally:
@@ -79,17 +80,17 @@ class _Asking:
         network: whom to ask.
         name: what to ask for.
         kind: the type of record.
-        deadline: when it will be over.
+        left: seconds until it is over.
     """
 
-    def __init__(self, network: Network, name: Name, kind: int, deadline: float) -> None:
+    def __init__(self, network: Network, name: Name, kind: int, left: float) -> None:
         self.answer: Deferred[Asked] = Deferred()
         self._reactor = network.reactor
         self._servers = [
             Server(network.reactor, each, name, kind, self._answered, network.connect) for each in network.servers()
         ]
         count = len(self._servers)
-        self._patience = (deadline - self._reactor.seconds()) / max(_PARTS, _PARTS_OF_ONE * count)
+        self._patience = left / max(_PARTS, _PARTS_OF_ONE * count)
         self._turn = 0
         self._timer: Any = None
         self._ask_next()

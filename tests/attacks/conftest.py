@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from netguard.guard import Guard
 
-BOUND = 8.0
+BOUND = 60.0
 """Seconds after which a test gives up waiting."""
 
 

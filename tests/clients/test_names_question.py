@@ -164,6 +164,32 @@ def test_a_deadline_that_is_over_is_over(make: Any) -> None:
     assert case.desks[0].silent()
 
 
+class Late(Hand):
+    """A reactor that knows what it was asked to do when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.delays: list[float] = []
+
+    def callLater(self, when: float, what: Any, *arguments: Any, **named: Any) -> Any:
+        """Remember."""
+        self.delays.append(when)
+        return super().callLater(when, what, *arguments, **named)
+
+
+def test_a_turn_that_comes_after_the_deadline_is_none(make: Any) -> None:
+    """The reactor was held up: it gives the place back, and has not said yet that the time of who waits is over."""
+    case = make(1, Places(1, 1), Late())
+    first, second = case.ask(100.0), case.ask(6.5)
+    first.addErrback(lambda why: why.trap(CancelledError))
+    case.reactor.callLater(6.0, first.cancel)
+    case.desks[0].asked()
+    case.reactor.advance(9)
+    assert result(second) == Timeout()
+    assert case.desks[0].silent()
+    assert min(case.reactor.delays) > 0
+
+
 def test_the_deadline_holds_for_tcp(make: Any) -> None:
     """Twisted's own resolver takes ten seconds for it, and thirty for connecting, whatever it was told."""
     case = make()
