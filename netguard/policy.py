@@ -41,8 +41,8 @@ CATALOGUE: tuple[type[Guard], ...] = (
     LoadShedding,
     AccessRules,
     Penalties,
-    VerifiedName,
     Ident,
+    VerifiedName,
     HandshakeTimeout,
     FirstByteTimeout,
     LoginTimeout,
@@ -55,7 +55,8 @@ CATALOGUE: tuple[type[Guard], ...] = (
     Refusal,
     Transport,
 )
-"""Every guard, in the order in which a connection meets them: the cheapest refusals first."""
+"""Every guard, in the order in which a connection meets them: the cheapest refusals first. Who asks beside a connection
+comes before who lets it wait, so that both ask at once."""
 
 OBSERVE = "observe"
 

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Final
 
 from attrs import field, frozen
+from attrs.validators import instance_of
 
 from netguard.networks import Network, network_of, written
 
@@ -54,13 +55,17 @@ EXPECTED: Final = "an address, a network, a host name, a .suffix of host names, 
     each.name for each in Word
 )
 
+_CLAIM = "what an ident server says of a user proves nothing, and no rule goes by it: write the host alone"
 _FOREIGN = {
     "except": "write the exception as a rule of its own, before this one",
     "local": "write the networks or the .suffix that are meant",
     _ALLOW: "each rule has one allow or deny, at its beginning",
     _DENY: "each rule has one allow or deny, at its beginning",
+    "ident": _CLAIM,
 }
 """Words that would pass for host names, and mean another thing to whoever writes them."""
+_LIKE_A_CLAIM = re.compile(r"ident[:=@]|.*@", re.IGNORECASE)
+"""As TCP wrappers have it: user@host."""
 
 
 def subject_of(text: str) -> Subject:
@@ -75,8 +80,9 @@ def subject_of(text: str) -> Subject:
     """
     if text.upper() in Word.__members__:
         return Word[text.upper()]
-    if text.lower() in _FOREIGN:
-        message = f"{text!r} cannot be used here: {_FOREIGN[text.lower()]}"
+    foreign = _CLAIM if _LIKE_A_CLAIM.match(text) else _FOREIGN.get(text.lower())
+    if foreign is not None:
+        message = f"{text[:_LONGEST]!r} cannot be used here: {foreign}"
         raise ValueError(message)
     if ":" in text or "/" in text or text.rstrip(".").rpartition(".")[2].isdecimal():
         return network_of(text)
@@ -96,10 +102,13 @@ class Rule:
         what: whom it concerns.
         place: where it stands, as ``FILE:LINE``; empty when it came with the options. Rules that say the same are
             equal, wherever they stand.
+
+    Raises:
+        TypeError: ``what`` is something else, such as what ident claims.
     """
 
     allow: bool
-    what: Subject
+    what: Subject = field(validator=instance_of(Subject))
     place: str = field(default="", eq=False)
 
     def __str__(self) -> str:

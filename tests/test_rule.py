@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netguard.rule import Name, Rule, Word, rules_of, subject_of
+from netguard.wire.ident import UserId
 
 LONGEST_LABEL = "a" * 63
 LONGEST_NAME = ".".join(["a" * 63] * 3 + ["a" * 61])
@@ -28,6 +29,7 @@ SUBJECTS: list[tuple[str, Any, str]] = [
     (".Bad.Example", Name("bad.example", below=True), ".bad.example"),
     (".example.", Name("example", below=True), ".example"),
     ("localhost", Name("localhost"), "localhost"),
+    ("ident.example", Name("ident.example"), "ident.example"),
     ("_host.x_y.example", Name("_host.x_y.example"), "_host.x_y.example"),
     ("7.example", Name("7.example"), "7.example"),
     ("xn--bcher-kva.example", Name("xn--bcher-kva.example"), "xn--bcher-kva.example"),
@@ -70,6 +72,13 @@ REFUSED = [
     ("LOCAL", "'LOCAL' cannot be used here"),
     ("deny", "'deny' cannot be used here: each rule has one allow or deny"),
     ("Allow", "'Allow' cannot be used here"),
+    ("ident", "'ident' cannot be used here: what an ident server says of a user proves nothing"),
+    ("IDENT:joe", "'IDENT:joe' cannot be used here: what an ident server says"),
+    ("ident=joe", "no rule goes by it: write the host alone"),
+    ("joe@mail.example", "'joe@mail.example' cannot be used here: what an ident server says"),
+    ("joe@10.0.0.0/8", "'joe@10.0.0.0/8' cannot be used here"),
+    ("KNOWN@ALL", "'KNOWN@ALL' cannot be used here"),
+    ("j" * 400 + "@", "cannot be used here: what an ident server says"),
 ]
 
 
@@ -89,6 +98,13 @@ def test_what_concerns_nobody_is_refused(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=re.escape(why)) as refused:
         subject_of(text)
     assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("what", [UserId("UNIX", "US-ASCII", b"root"), "root", b"root", None], ids=repr)
+def test_a_rule_concerns_nobody_by_a_claim(what: Any) -> None:
+    """Nor by a text that nobody has read."""
+    with pytest.raises(TypeError, match="'what' must be"):
+        Rule(allow=True, what=what)
 
 
 def test_a_line_may_concern_several() -> None:

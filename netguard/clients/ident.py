@@ -208,7 +208,10 @@ class IdentClient:
 
     async def _ask(self, pair: _Pair, asking: _Query) -> IdentReply:
         async with self._places.place(peer_key(pair.remote, _PREFIX)):
-            asking.asked = self._reactor.seconds()
+            now = self._reactor.seconds()
+            if now >= asking.deadline.getTime():  # its turn came, and the reactor was late to say that time is over
+                return NoReply(WhyNot.TIMEOUT)
+            asking.asked = now
             endpoint = self._connect(pair.remote, self.port, pair.local)
             question: Any = await endpoint.connect(_Quiet.forProtocol(partial(_Question, pair)))
             reply: IdentReply = await question.answer

@@ -8,7 +8,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 
-from netguard.clients.ident import WITHIN, IdentClient
+from netguard.clients.ident import IdentClient
+from netguard.errors import ContradictoryOptions
 from netguard.wire.ident import IdentReply
 
 
@@ -23,8 +24,7 @@ class Idents:
 
     def __init__(self, clock: Callable[[], Any]) -> None:
         self._clock = clock
-        self._port: int | None = None
-        self._within: float = WITHIN
+        self._settings: dict[str, Any] = {}
         self._client: IdentClient | None = None
 
     def settle(self, port: int, within: float) -> None:
@@ -33,11 +33,18 @@ class Idents:
         Args:
             port: where ident servers listen.
             within: seconds for one query.
+
+        Raises:
+            ContradictoryOptions: something else was said before.
         """
-        self._port, self._within, self._client = port, within, None
+        for flag, setting, value in (("ident-port", "port", port), ("ident-within", "within", within)):
+            if self._settings.setdefault(setting, value) != value:
+                message = f"option {flag}: the machines of one service's peers are asked in one way, not in two"
+                raise ContradictoryOptions(message)
+        self._client = None  # one that was made before did not know; what it has under way goes on
 
     def query(self, local: IAddress, remote: IAddress) -> Deferred[IdentReply]:
         """Ask whose connection it is; see :meth:`netguard.clients.ident.IdentClient.query`."""
         if self._client is None:
-            self._client = IdentClient(self._clock(), self._port, self._within)
+            self._client = IdentClient(self._clock(), **self._settings)
         return self._client.query((local, remote))

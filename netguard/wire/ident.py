@@ -44,6 +44,10 @@ class Claim:
         """A claim proves nothing, so there is nothing to decide by it."""
         raise TypeError("a claim proves nothing: show it or log it, but let nobody in for it")
 
+    def __str__(self) -> str:
+        """What it says, and that it is only said."""
+        return f"a claim, which proves nothing: {self!r}"
+
 
 class IdentReply(Claim):
     """What became of one ident query: a :class:`UserId`, an :class:`IdentError`, or a :class:`NoReply`."""

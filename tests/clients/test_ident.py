@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,11 +68,25 @@ class World:
         return not self.reactor.getDelayedCalls() and not self.client._queries and not self.client._places.peers
 
 
+_WORLDS: list[World] = []
+
+
 def world(**options: Any) -> World:
     """A client, five seconds a query, one hundred at once and two of one peer, unless told otherwise."""
     reactor: Any = MemoryReactorClock()
     options = {"port": 113, "within": 5, "places": Places(100, 2), **options}
-    return World(reactor, IdentClient(reactor, **options))
+    _WORLDS.append(World(reactor, IdentClient(reactor, **options)))
+    return _WORLDS[-1]
+
+
+@pytest.fixture(autouse=True)
+def _ending() -> Iterator[None]:
+    """Let no query of a test's be left to the collector of garbage, which ends coroutines in no order."""
+    yield
+    while _WORLDS:
+        here = _WORLDS.pop()
+        here.reactor.advance(1000)
+        assert here.idle()
 
 
 def answer_of(query: Deferred[IdentReply]) -> Any:
@@ -340,6 +355,21 @@ def test_waiting_counts_against_the_deadline() -> None:
     here.reactor.advance(0.1)
     assert answer_of(first) == NoReply(WhyNot.REFUSED)
     assert answer_of(second) == NoReply(WhyNot.TIMEOUT)
+    assert here.idle()
+
+
+def test_a_turn_that_comes_after_the_deadline_is_none() -> None:
+    """The reactor was held up: it gives the place back, and has not said yet that the time of who waits is over."""
+    here = world(within=50, places=Places(1, 1))
+    first = here.ask()
+    first.addErrback(lambda why: why.trap(CancelledError))
+    here.reactor.callLater(49, first.cancel)
+    here.reactor.advance(0.5)
+    second = here.ask(remote=IPv4Address("TCP", "192.0.2.2", 1000))
+    here.reactor.advance(100)
+    assert answer_of(second) == NoReply(WhyNot.TIMEOUT)
+    assert len(here.attempts) == 1
+    assert here.client._known == {}
     assert here.idle()
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from netguard.clients.ident import IdentClient
 from netguard.clients.ident_service import Idents
+from netguard.errors import ContradictoryOptions
 
 HERE, THERE = IPv4Address("TCP", "198.51.100.7", 995), IPv4Address("TCP", "192.0.2.1", 54321)
 
@@ -33,6 +35,16 @@ def test_it_asks_as_it_was_told_to() -> None:
     reactor.advance(2)
     assert all(each.called for each in answers)
     assert isinstance(idents._client, IdentClient)
+
+
+@pytest.mark.parametrize(("second", "flag"), [((1114, 2.0), "ident-port"), ((1113, 3.0), "ident-within")])
+def test_two_ways_are_one_too_many(second: tuple[int, float], flag: str) -> None:
+    """Two guards of one service that disagree are told so at the start; those that agree are not."""
+    idents = Idents(Clock)
+    idents.settle(1113, 2.0)
+    idents.settle(1113, 2.0)
+    with pytest.raises(ContradictoryOptions, match=f"^option {flag}: "):
+        idents.settle(*second)
 
 
 def test_without_a_word_it_asks_at_the_usual_port() -> None:

@@ -171,10 +171,10 @@ class Late(Hand):
         super().__init__()
         self.delays: list[float] = []
 
-    def callLater(self, when: float, what: Any, *arguments: Any, **named: Any) -> Any:
+    def callLater(self, delay: float, callable: Any, *args: object, **kw: object) -> Any:  # noqa: A002 - Twisted's name
         """Remember."""
-        self.delays.append(when)
-        return super().callLater(when, what, *arguments, **named)
+        self.delays.append(delay)
+        return super().callLater(delay, callable, *args, **kw)
 
 
 def test_a_turn_that_comes_after_the_deadline_is_none(make: Any) -> None:

@@ -17,8 +17,10 @@ from netguard.explanation import Supposed, explain
 from netguard.factory import GuardedFactory
 from netguard.guards.ident import Ident
 from netguard.guards.proxy_protocol import ProxyProtocol
+from netguard.guards.verified_name import VerifiedName
 from netguard.policy import Policy
 from netguard.service import Service as House
+from netguard.verdict import Verified
 from netguard.wire.ident import IdentError, IdentReply, NoReply, UserId, WhyNot
 
 if TYPE_CHECKING:
@@ -55,12 +57,12 @@ class Idents:
 class Asked:
     """A guarded service that has an ident client."""
 
-    def __init__(self, service: type[Service], *guards: Any, idents: Any = None) -> None:
+    def __init__(self, service: type[Service], *guards: Any, idents: Any = None, names: Any = None) -> None:
         self.idents = idents or Idents()
         self.service = service()
         clock: Any = self.service.clock
         house = House(lambda: clock)
-        house.ident = self.idents
+        house.ident, house.names = self.idents, names or house.names
         self.service.factory = GuardedFactory(self.service.inner, Policy(*guards).guards, reactor=clock, service=house)
 
     def arrive(self, address: Any = THERE, local: Any = HERE) -> Any:
@@ -89,6 +91,32 @@ def test_nobody_waits_for_the_answer(make: Any) -> None:
     assert connection.peer.ident is None
     assert here.idents.asked == [(HERE, THERE)]
     here.idents.waiting[0].callback(JOE)
+    assert connection.peer.ident == JOE
+
+
+def test_names_and_idents_are_asked_for_at_once(make: Any) -> None:
+    """Also where the connection waits for its name; the claim may be there before."""
+
+    class Names:
+        """Knows nothing yet."""
+
+        looking: Deferred[Any] = Deferred()
+
+        def settle(self, *_: object) -> None:
+            """Never mind."""
+
+        def verify(self, _: str) -> Deferred[Any]:
+            """It takes its time."""
+            return self.looking
+
+    here = make(VerifiedName("require"), Ident("log"), names=Names())
+    connection = here.arrive()
+    assert connection.state == "opening"
+    assert here.idents.asked == [(HERE, THERE)]
+    here.idents.waiting[0].callback(JOE)
+    assert here.service.built == []
+    Names.looking.callback(Verified("mail.example"))
+    assert connection.state == "open"
     assert connection.peer.ident == JOE
 
 

@@ -212,7 +212,7 @@ CLAIMS = [UserId("UNIX", "US-ASCII", b"root"), IdentError("NO-USER"), MALFORMED]
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_claim_is_no_proof(claim: IdentReply) -> None:
-    """No condition, no text and no number can be made of it, nor does it equal any."""
+    """No condition and no number can be made of it, it is no text, nor does it equal any."""
     assert isinstance(claim, Claim)
     with pytest.raises(TypeError, match="a claim proves nothing"):
         assert claim
@@ -232,3 +232,10 @@ def test_claims_can_be_compared_and_shown() -> None:
     assert UserId("UNIX", "US-ASCII", b"root") == UserId("UNIX", "US-ASCII", b"root")
     assert len({*CLAIMS, *CLAIMS}) == 3
     assert "\\x1b" in repr(UserId("UNIX", "US-ASCII", b"\x1b[2J"))
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_claim_says_that_it_is_one(claim: IdentReply) -> None:
+    """Wherever its text gets to, whoever formats it."""
+    assert str(claim) == f"{claim}" == f"a claim, which proves nothing: {claim!r}"
+    assert str(claim).isprintable()
