@@ -266,7 +266,11 @@ def errors_page() -> str:
         )
         for each in reasons()
     ]
-    kinds: list[type] = [errors.OptionError, *errors.OptionError.__subclasses__()]
+    children = errors.OptionError.__subclasses__()  # rooms above may have theirs
+    kinds: list[type] = [
+        errors.OptionError,
+        *(each for each in children if each.__module__.startswith("netguard.errors")),
+    ]
     options = [(f"`{each.__name__}`", first_sentence(each)) for each in kinds]
     return ERRORS_PAGE.format(
         reasons=table(["reason", "guard", "option", "unit", "when"], rows),

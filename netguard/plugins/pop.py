@@ -34,7 +34,6 @@ from netguard.pop3.maildrop import MaildirOpener
 from netguard.process.tls import ServerTLS, server_tls
 
 PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
-_CERTIFICATE_AND_KEY = 2
 _Service: Any = MultiService  # it is not annotated
 
 
@@ -56,6 +55,12 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         ["maildir", None, None, "the users' Maildirs, as in '/var/mail/{user}' or '~/Maildir' (one user)"],
         ["accounts", None, None, "the accounts file that 'netguard users' makes"],
         ["hostname", None, None, "the name of this server in its greeting (default: this machine's)"],
+        [
+            "tls-ca",
+            None,
+            None,
+            "a PEM file with those who vouch for clients' certificates: clients are asked for one, and may have none",
+        ],
     ]
     optFlags = [["demo", None, "try it: make mail, an account and a certificate in DIR, and serve them on loopback"]]  # noqa: RUF012
 
@@ -75,7 +80,8 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
     def opt_tls(self, path: str) -> None:
         """A PEM file with key, certificate and chain: for STLS, and for --listen tls:PORT.
 
-        Where they are two files, give it twice: first that of the certificates, then that of the key.
+        Where they are two files, give it twice: first that of the certificates, then that of the key. Give it
+        again for other certificates: a client that asks for a name gets the one that has it, any other the first.
         """
         self.tls.append(path)
 
@@ -95,14 +101,15 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         for needed in ("maildir", "accounts"):
             if self[needed] is None:
                 raise usage.UsageError(f"--{needed} is missing; try --demo to see how it works")
-        if len(self.tls) > _CERTIFICATE_AND_KEY:
-            raise usage.UsageError("--tls names one PEM file with everything, or two: the certificates, then the key")
+        if self["tls-ca"] is not None and not self.tls:
+            raise usage.UsageError("--tls-ca asks clients for certificates inside TLS, which needs one here: --tls PEM")
         if not self.listens:
             self.listens = [PLAIN, IMPLICIT] if self.tls else [PLAIN]
         self.config.refuse_others(self.listens)
 
     def _prepare_demo(self) -> None:
-        given = {"maildir": self["maildir"], "accounts": self["accounts"], "tls": self.tls, "listen": self.listens}
+        given = {option: self[option] for option in ("maildir", "accounts", "tls-ca")}
+        given |= {"tls": self.tls, "listen": self.listens}
         for option, value in given.items():
             if value:
                 raise usage.UsageError(f"--demo brings its own --{option}; leave that out")
@@ -158,7 +165,7 @@ class PopService(_Service):  # type: ignore[misc]
             single = _is_single(options)
             opener = MaildirOpener(options["maildir"], single=single)
             _look_for_mail(options["maildir"], single=single)
-        tls = server_tls((options.tls[0], options.tls[-1]), alpn=(b"pop3",)) if options.tls else None
+        tls = server_tls(*options.tls, alpn=(b"pop3",), client_ca=options["tls-ca"]) if options.tls else None
         factory = Pop3Factory(
             self._accounts,
             opener,

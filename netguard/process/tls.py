@@ -7,110 +7,158 @@ The rules of this file:
 * ALPN (RFC 7301): one of our protocols is chosen when the client offers it. A client that offers only others,
   or none, connects without: Twisted's own callback answers those with a fatal alert, which would lock out
   every client that has an idea of ALPN that is not ours.
-* What is wrong with a file is said in one line, at the start, with the name of the file.
-* A private key is refused when everybody may read it or somebody else may write it, as ssh refuses one. Its
-  group may read it: that is how distributions share keys with services (Debian's group ssl-cert).
+* A client that asks for a name gets the certificate of that name, any other the first: a wrong name is for
+  the client to judge.
+* Sessions are resumed by tickets, which cost no memory here. Who has their key can read them, so it changes
+  with the certificates, and after half a day in any case (RFC 9325, section 7.4, has a week at most).
+* A client certificate that does not verify ends the handshake, so there is none that does not.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import stat
+import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from OpenSSL import SSL
+from OpenSSL.crypto import X509
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
-from twisted.internet.ssl import CertificateOptions, TLSVersion
 from zope.interface import implementer
+
+from netguard.process.certificates import Identity, Names, read_authorities, read_identities
+from netguard.process.pem import TLSTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-# A key and a long chain are some 20 KiB.
-_LARGEST_PEM = 1024 * 1024
+__all__ = ["ServerTLS", "TLSTrouble", "server_tls", "verified_certificate"]
+
+TICKET_KEYS = 12 * 3600.0
+"""Seconds for which tickets are made and understood with one key."""
+
+# Of TLS 1.2, what has forward secrecy and authenticates what it encrypts; all that TLS 1.3 has does.
+_CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_OPTIONS = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
 
 
-class TLSTrouble(ValueError):
-    """A certificate or key that cannot be used. Its text is one line for the operator."""
+class _Context(SSL.Context):
+    """One of ours: a client's certificate that came through it was verified."""
 
 
 @frozen
-class _Identity:
-    """What a server shows, and the key that proves it."""
+class _Loaded:
+    """What the files held when they were last read.
 
-    key: PrivateKeyTypes
-    chain: tuple[x509.Certificate, ...]
+    Args:
+        identities: the certificates, the first for whoever asks for none.
+        names: by which clients ask for them.
+        authorities: who vouches for clients.
+    """
+
+    identities: tuple[Identity, ...]
+    names: Names
+    authorities: tuple[x509.Certificate, ...]
 
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTLS:
-    """Makes the TLS side of each connection from the certificate of the moment.
+    """Makes the TLS side of each connection from the certificates of the moment.
 
     Made by :func:`server_tls`.
 
     Args:
-        certificate: a PEM file with the certificate and its chain.
-        key: a PEM file with the private key, which may be the same.
+        paths: the PEM files.
         alpn: the protocols to choose from, the best first.
+        client_ca: a PEM file with those who vouch for clients; None when no client is asked for a certificate.
+        seconds: a clock that is never set back.
     """
 
-    def __init__(self, certificate: Path, key: Path, alpn: Sequence[bytes]) -> None:
-        self._certificate = certificate
-        self._key = key
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        alpn: Sequence[bytes],
+        client_ca: Path | None = None,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._paths = tuple(paths)
         self._alpn = tuple(alpn)
-        self._context = self._load()
+        self._client_ca = client_ca
+        self._seconds = seconds
+        self.reload()
 
     def reload(self) -> None:
-        """Read the files again; connections that begin from now on use them.
+        """Read the files again; connections that begin from now on use them, and no session from before is resumed.
 
         Raises:
             TLSTrouble: when they cannot be used; what was loaded before stays in use.
         """
-        self._context = self._load()
+        identities = read_identities(self._paths)
+        authorities = () if self._client_ca is None else read_authorities(self._client_ca)
+        self._use(_Loaded(identities, Names.of(identities), authorities))
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """Begin the TLS of one connection (IOpenSSLServerConnectionCreator)."""
+        if self._seconds() - self._since >= TICKET_KEYS:
+            self._use(self._loaded)
         return SSL.Connection(self._context, None)
 
-    def _load(self) -> SSL.Context:
-        identity = _read_identity(self._certificate, self._key)
-        # Twisted hands these on to pyOpenSSL, which wants cryptography's objects; Twisted's types still say
-        # its own.
-        key, (own, *chain) = cast("Any", identity.key), cast("Any", identity.chain)
-        options = CertificateOptions(
-            privateKey=key,
-            certificate=own,
-            extraCertChain=chain,
-            raiseMinimumTo=TLSVersion.TLSv1_2,
-        )
+    @property
+    def asks_clients(self) -> bool:
+        """Whether clients are asked for a certificate, which they may have or not."""
+        return bool(self._loaded.authorities)
+
+    def _use(self, loaded: _Loaded) -> None:
+        """Make contexts, each of which is born with another key for tickets; only the first one's is used."""
+        session_id = os.urandom(16)
+        contexts = [self._make(identity, loaded.authorities, session_id) for identity in loaded.identities]
+        if len(contexts) > 1:
+            contexts[0].set_tlsext_servername_callback(_by_name(loaded.names, contexts))
+        self._loaded, self._context, self._since = loaded, contexts[0], self._seconds()
+
+    def _make(self, identity: Identity, authorities: Sequence[x509.Certificate], session_id: bytes) -> _Context:
+        context = _Context(SSL.TLS_METHOD)
+        context.set_min_proto_version(SSL.TLS1_2_VERSION)
+        context.set_options(_OPTIONS)
+        context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection keeps no buffers
         try:
-            context = options.getContext()
-        except SSL.Error as error:
-            raise TLSTrouble(f"--tls {self._certificate}: OpenSSL refuses it: {_words(error)}") from None
+            context.use_certificate(identity.chain[0])
+            context.use_privatekey(identity.key)  # type: ignore[arg-type]  # OpenSSL refuses what it has no use for
+            for each in identity.chain[1:]:
+                context.add_extra_chain_cert(each)
+        except (SSL.Error, TypeError) as error:
+            raise identity.source.trouble(f"OpenSSL refuses it: {_words(error)}") from None
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_session_id(session_id)
+        _ask_clients(context, authorities)
         context.set_alpn_select_callback(_chooser(self._alpn))
+        context.set_cipher_list(_CIPHERS)
         return context
 
 
 def server_tls(
-    pem: str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]],
-    *,
+    pem: str | os.PathLike[str],
+    *more: str | os.PathLike[str],
     alpn: Sequence[bytes] = (),
+    client_ca: str | os.PathLike[str] | None = None,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> ServerTLS:
-    """TLS for the server's side of connections: 1.2 and later, with Twisted's choice of ciphers.
+    """TLS for the server's side of connections: 1.2 and later, with forward secrecy and authenticated encryption.
 
     Args:
         pem: a PEM file with private key, certificate and chain in any order, the server's certificate being
-            the first certificate; or two, one with the certificates and one with the key.
+            the first certificate. Where the key lies in a file of its own, that is the next argument.
+        more: the same for other certificates: a client that asks for a name gets the one that has it (SNI), and any
+            other client the first.
         alpn: the protocols to choose from when a client offers them, the best first: ``(b"pop3",)``.
+        client_ca: a PEM file with the certificates of those who vouch for clients. Clients are then asked for a
+            certificate, and may have none; :func:`verified_certificate` answers it.
+        seconds: a clock that is never set back.
 
     Returns:
         What `listenSSL`, `startTLS`, `TLSMemoryBIOFactory` and `wrapServerTLS` take.
@@ -118,8 +166,48 @@ def server_tls(
     Raises:
         TLSTrouble: one line with the name of the file and what is wrong with it.
     """
-    certificate, key = pem if isinstance(pem, tuple) else (pem, pem)
-    return ServerTLS(Path(certificate).absolute(), Path(key).absolute(), alpn)
+    paths = [Path(each).absolute() for each in (pem, *more)]
+    return ServerTLS(paths, alpn, None if client_ca is None else Path(client_ca).absolute(), seconds)
+
+
+def verified_certificate(transport: Any, now: datetime | None = None) -> x509.Certificate | None:
+    """The certificate of a client, if it has one that one of our authorities vouches for, and its key.
+
+    Args:
+        transport: of a connection that was made by a :class:`ServerTLS`; of any other the answer is None.
+        now: the time at which it must be valid; a resumed session may have begun when it still was.
+    """
+    handle = getattr(transport, "getHandle", lambda: None)()
+    if not isinstance(handle, SSL.Connection) or not isinstance(handle.get_context(), _Context):
+        return None
+    if handle.get_peer_finished() is None:  # until then nobody has proved to have the key
+        return None
+    certificate = handle.get_peer_certificate(as_cryptography=True)
+    moment = datetime.now(UTC) if now is None else now
+    if certificate is None or not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+        return None
+    return certificate
+
+
+def _ask_clients(context: SSL.Context, authorities: Sequence[x509.Certificate]) -> None:
+    if not authorities:
+        context.set_verify(SSL.VERIFY_NONE)
+        return
+    store = context.get_cert_store()
+    assert store is not None  # noqa: S101 - a new context has one
+    for each in authorities:
+        store.add_cert(X509.from_cryptography(each))
+        context.add_client_ca(each)  # so that clients know which of their certificates is meant
+    context.set_verify(SSL.VERIFY_PEER)
+
+
+def _by_name(names: Names, contexts: Sequence[SSL.Context]) -> Callable[[SSL.Connection], None]:
+    def choose(connection: SSL.Connection) -> None:
+        place = names.find(connection.get_servername())
+        if place:
+            connection.set_context(contexts[place])
+
+    return choose
 
 
 def _chooser(ours: tuple[bytes, ...]) -> Callable[[SSL.Connection, list[bytes]], Any]:
@@ -132,74 +220,7 @@ def _chooser(ours: tuple[bytes, ...]) -> Callable[[SSL.Connection, list[bytes]],
     return choose
 
 
-def _read_identity(certificate: Path, key: Path) -> _Identity:
-    """Read and match certificate and key, so that trouble is told apart before OpenSSL mixes it up."""
-    secret = _read(key, private=True)
-    public = secret if certificate == key else _read(certificate, private=False)
-    if b"-----BEGIN CERTIFICATE-----" not in public:
-        raise TLSTrouble(f"--tls {certificate}: there is no certificate in it (-----BEGIN CERTIFICATE-----)")
-    try:
-        chain = tuple(x509.load_pem_x509_certificates(public))
-        shown = chain[0].public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise TLSTrouble(f"--tls {certificate}: a certificate in it is damaged") from None
-    private = _private_key(key, secret)
-    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if private.public_key().public_bytes(*spki) != shown.public_bytes(*spki):
-        raise TLSTrouble(
-            f"--tls {key}: its private key does not belong to the first certificate in {certificate}"
-            " (the server's own certificate comes first, then those that vouch for it)"
-        )
-    return _Identity(private, chain)
-
-
-def _private_key(key: Path, secret: bytes) -> PrivateKeyTypes:
-    if b"PRIVATE KEY-----" not in secret:
-        raise TLSTrouble(
-            f"--tls {key}: there is no private key in it (-----BEGIN PRIVATE KEY-----);"
-            " one file must hold the key and the certificates"
-        )
-    try:
-        return load_pem_private_key(secret, password=None)
-    except TypeError:
-        raise TLSTrouble(
-            f"--tls {key}: its private key needs a passphrase, and nobody is there to type it;"
-            " 'openssl pkey' writes one without"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise TLSTrouble(f"--tls {key}: its private key is damaged, or of a kind that OpenSSL does not know") from None
-
-
-def _read(path: Path, *, private: bool) -> bytes:
-    """Read a PEM file; symlinks are followed, as certificate managers lay them."""
-    try:
-        # Without O_NONBLOCK a FIFO would hang the start.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise TLSTrouble(f"--tls {path}: {error.strerror}") from None
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise TLSTrouble(f"--tls {path}: is not a regular file")
-        if private:
-            _judge_key(path, mode)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            octets = file.read(_LARGEST_PEM + 1)
-    finally:
-        os.close(descriptor)
-    if len(octets) > _LARGEST_PEM:
-        raise TLSTrouble(f"--tls {path}: is larger than {_LARGEST_PEM} octets, so it is no certificate")
-    return octets
-
-
-def _judge_key(path: Path, mode: int) -> None:
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise TLSTrouble(
-            f"--tls {path}: its private key is open to others (mode {stat.S_IMODE(mode):04o}, at most 0640);"
-            f" run: chmod 600 {shlex.quote(str(path))}"
-        )
-
-
-def _words(error: SSL.Error) -> str:
+def _words(error: Exception) -> str:
     """What OpenSSL says, without its codes."""
-    return "; ".join(str(entry[-1]) for entry in (error.args[0] if error.args else ())) or "no reason given"
+    entries = error.args[0] if isinstance(error, SSL.Error) and error.args else ()
+    return "; ".join(str(entry[-1]) for entry in entries) or str(error) or "no reason given"

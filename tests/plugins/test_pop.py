@@ -128,7 +128,9 @@ MISTAKES = {
         "--tls {folder}/accounts", "--tls {folder}/accounts: there is no certificate in it (-----BEGIN CERTIFICATE"
     ),
     "damaged certificate": Mistake(
-        "--tls {folder}/bad.pem", "--tls {folder}/bad.pem: a certificate in it is damaged", prepare=_truncated
+        "--tls {folder}/bad.pem",
+        "--tls {folder}/bad.pem:6: what begins here has no end (-----END CERTIFICATE-----)",
+        prepare=_truncated,
     ),
     "certificate without key": Mistake(
         "--tls {folder}/certificate.pem", "there is no private key in it", prepare=_without_key
@@ -138,7 +140,17 @@ MISTAKES = {
         "its private key is open to others (mode 0644",
         prepare=lambda site: site.pem.chmod(0o644),
     ),
-    "three certificates": Mistake("--tls 1 --tls 2 --tls 3", "--tls names one PEM file with everything, or two"),
+    "a key of nobody": Mistake(
+        "--tls {folder}/self-signed.pem --tls {folder}/certificate.pem",
+        "--tls {folder}/certificate.pem: there is no private key in it",
+        prepare=_without_key,
+    ),
+    "authorities without tls": Mistake(
+        "--tls-ca {folder}/self-signed.pem", "--tls-ca asks clients for certificates inside TLS, which needs one here"
+    ),
+    "missing authorities": Mistake(
+        "--tls {folder}/self-signed.pem --tls-ca {folder}/none.pem", "--tls-ca {folder}/none.pem: No such file or"
+    ),
     "tls without certificate": Mistake("--listen tls:0", "--listen tls:0 needs a certificate: --tls PEM"),
     "unknown service": Mistake("--listen tcp:pop33", "endpoint tcp:pop33: 'pop33' is not a port from 0 to 65535 or"),
     "unknown service with tls": Mistake(
