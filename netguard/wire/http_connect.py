@@ -15,7 +15,8 @@ _STATUS = re.compile(rb"HTTP/1\.[0-9] ([1-5][0-9][0-9])(?: [^\r\n\0]*)?\r?\n")
 _STATUS_BEGUN = b"HTTP/1."
 _END = re.compile(rb"\r?\n\r?\n")
 _SWITCHING, _OK, _REDIRECT = 101, 200, 300
-_LOGIN_WANTED = 407
+_LOGIN_WANTED = {401, 407}
+"""407 is the status of proxies; some answer to a wrong login with that of other servers."""
 
 
 class HttpRefused(Refused):
@@ -71,7 +72,7 @@ class HttpConnect(Negotiation):
         return None if end is None else self._take(end.end())
 
     def _judge(self, code: int) -> Event:
-        if code == _LOGIN_WANTED:
+        if code in _LOGIN_WANTED:
             raise LoginRefused(code)
         if not _OK <= code < _REDIRECT:
             raise HttpRefused(code)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, cast
 
 import pytest
@@ -26,58 +24,10 @@ from netguard.peer import Peer as Known
 from netguard.wire.proxy_tlv import Ssl
 from tests.popserver import PATIENCE, USER, Output, Peer, Server, Site, environment, serving, trusting
 from tests.popserver import TWISTD as _TWISTD
+from tests.programs import LOOPBACK, free_port, needs, path_of, running
 
-LOOPBACK, CLIENT = "127.0.0.1", "127.0.0.2"
-"""Where proxies and services are, and from where clients come."""
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    """Skip where a program is absent; servers may lie where not every user looks."""
-    return pytest.mark.skipif(_found(program) is None, reason=f"{program} is not installed")
-
-
-def _found(program: str) -> str | None:
-    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind((LOOPBACK, 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(*command: str, cwd: Path, port: int) -> Iterator[None]:
-    """A proxy for the time of a block, once it listens; it stays in the foreground, and it ends with the block."""
-    program, *words = command
-    with (cwd / "output").open("ab") as output:
-        process = subprocess.Popen(
-            [_found(program) or program, *words],
-            cwd=cwd,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            _wait_for(process, port, cwd / "output")
-            yield
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
-    end = monotonic() + PATIENCE
-    while monotonic() < end and process.poll() is None:
-        try:
-            socket.create_connection((LOOPBACK, port), PATIENCE).close()
-        except ConnectionRefusedError:
-            sleep(0.02)
-        else:
-            return
-    pytest.fail(f"it does not listen:\n{output.read_text()[-2000:]}")
+CLIENT = "127.0.0.2"
+"""From where clients come; proxies and services are at `LOOPBACK`."""
 
 
 # The proxies: each listens on a port of its own, and connects to a port of ours.
@@ -88,7 +38,7 @@ Proxy = Callable[[Path, Path, int], Any]
 @contextmanager
 def haproxy(folder: Path, pem: Path, target: int, sends: str = "send-proxy", listens: str = "") -> Iterator[int]:
     """HAProxy, in one process."""
-    port = _free_port()
+    port = free_port()
     config = folder / "haproxy.cfg"
     config.write_text(f"""
 defaults
@@ -109,7 +59,7 @@ backend inside
 
 def _stream_module() -> str | None:
     """The module that nginx needs for TCP, where it is no part of nginx itself; None when it has neither."""
-    nginx = _found("nginx")
+    nginx = path_of("nginx")
     if nginx is None:
         return None
     about = subprocess.run([nginx, "-V"], capture_output=True, text=True, check=True, timeout=PATIENCE).stderr
@@ -123,7 +73,7 @@ def _stream_module() -> str | None:
 @contextmanager
 def nginx(folder: Path, pem: Path, target: int, upstream: str = "") -> Iterator[int]:
     """nginx, in one process."""
-    port = _free_port()
+    port = free_port()
     config = folder / "nginx.conf"
     config.write_text(f"""
 {_stream_module()}
@@ -148,7 +98,7 @@ stream {{
 @contextmanager
 def stunnel(folder: Path, pem: Path, target: int) -> Iterator[int]:
     """stunnel, which takes TLS off its clients and passes on what is inside."""
-    port = _free_port()
+    port = free_port()
     config = folder / "stunnel.conf"
     config.write_text(f"""
 foreground = yes

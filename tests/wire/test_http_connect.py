@@ -57,10 +57,11 @@ def test_every_other_status_is_told(status: int) -> None:
     assert "Sorry" not in str(why.value)
 
 
-def test_a_login_that_is_wanted_or_refused_is_its_own_error() -> None:
-    """Status 407."""
+@pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"401 Unauthorized"])
+def test_a_login_that_is_wanted_or_refused_is_its_own_error(status: bytes) -> None:
+    """By the status of proxies, and by the one that tinyproxy has for a wrong login."""
     with pytest.raises(LoginRefused):
-        HttpConnect("a", 1).receive(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+        HttpConnect("a", 1).receive(b"HTTP/1.1 " + status + b"\r\n\r\n")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Real servers of others for the time of a block, for tests of any folder: on loopback, in the foreground."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from tests.popserver import PATIENCE, environment
+
+LOOPBACK = "127.0.0.1"
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip where a program is absent; servers may lie where not every user looks."""
+    return pytest.mark.skipif(path_of(program) is None, reason=f"{program} is not installed")
+
+
+def path_of(program: str) -> str | None:
+    """Where a program is; None when it is absent."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(*command: str, cwd: Path, port: int) -> Iterator[None]:
+    """A server for the time of a block, once it listens; it stays in the foreground, and it ends with the block."""
+    program, *words = command
+    with (cwd / "output").open("ab") as output:
+        process = subprocess.Popen(
+            [path_of(program) or program, *words],
+            cwd=cwd,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        try:
+            _wait_for(process, port, cwd / "output")
+            yield
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, output: Path) -> None:
+    end = monotonic() + PATIENCE
+    while monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection((LOOPBACK, port), PATIENCE).close()
+        except ConnectionRefusedError:
+            sleep(0.02)
+        else:
+            return
+    pytest.fail(f"it does not listen:\n{output.read_text()[-2000:]}")
