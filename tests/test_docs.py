@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.scripts import twistd
 
@@ -90,12 +91,24 @@ def test_every_netguard_command_is_understood(words: str) -> None:
 
 
 @pytest.mark.parametrize("text", _found(r"""guard:[a-z0-9]+:[^\s"'`)]*"""))
-def test_every_endpoint_string_is_understood(text: str) -> None:
+def test_every_endpoint_string_is_understood(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each `guard:` string on the pages describes an endpoint, but for those that leave something out."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     reactor: Any = MemoryReactorClock()
     if "..." not in text:
-        make: Any = clientFromString if "host=" in text else serverFromString
+        make: Any = clientFromString if "host=" in text or "guard:socks:" in text else serverFromString
         assert make(reactor, text).policy.guards
+
+
+@pytest.mark.parametrize("text", _found(r"^((?:tls:\S*=)?socks[\\]?:\S*)$"))
+def test_every_string_through_a_proxy_is_understood(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each `socks:` string, where the file with the secret is there."""
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    secret.write_text("hush")
+    reactor: Any = MemoryReactorClock()
+    assert IStreamClientEndpoint.providedBy(clientFromString(reactor, text.replace("/etc/joe.secret", str(secret))))
 
 
 @pytest.mark.parametrize("text", [*_blocks("toml"), (EXAMPLES / "guards.toml").read_text()])

@@ -333,7 +333,7 @@ async def test_an_end_in_one_direction_passes_where_the_proxy_lets_it(way: Way, 
 # Refusals
 
 NOBODY = free_port()
-REFUSALS = {
+REFUSALS: dict[tuple[str, str], dict[tuple[str, int], type[Exception]]] = {
     ("danted", "4"): {(LOOPBACK, NOBODY): Rejected, (FORBIDDEN, NOBODY): Rejected},
     ("danted", "5"): {
         (LOOPBACK, NOBODY): TargetRefused,
