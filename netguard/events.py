@@ -56,7 +56,10 @@ VOCABULARY: Mapping[str, Kind] = {
     "recovered": Kind(LogLevel.info, "A signal of overload has been low for long enough; it sheds nothing any more."),
     "unreadable": Kind(LogLevel.warn, "A signal of overload cannot be read here, so nothing is shed for its sake."),
     "penalised": Kind(LogLevel.warn, "A peer has misbehaved too often and is refused for a while."),
-    "reloaded": Kind(LogLevel.info, "Files that guards use have been read again."),
+    "reloaded": Kind(LogLevel.info, "All files (certificates, accounts, rules) have been read again, and are in use."),
+    "reload_failed": Kind(
+        LogLevel.error, "A file could not be used when it was read again: `reason` names it; all is as before with it."
+    ),
     "session": Kind(LogLevel.info, "A session of the service ended; one line with what it did."),
     "started": Kind(LogLevel.info, "The service runs."),
     "stopped": Kind(LogLevel.info, "The service has stopped."),

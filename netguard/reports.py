@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 
 from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
 from netguard.peer import unmapped
+from netguard.tls_failure import is_no_tls, words
 from netguard.verdict import Verified, word
 from netguard.wire.ident import IdentError, NoReply, UserId
 
@@ -81,6 +83,9 @@ class Reports:
             fields["reason"] = _CLOSED_CLEANLY
         elif cause is not None:
             fields |= why(cause)
+            if is_no_tls(cause):
+                # Of the client's, or put in its way to be obeyed as if it had come through TLS.
+                emit("malformed", who(connection) | {"problem": "no TLS came where TLS should begin"})
         if connection.known is not None:
             fields |= claims(connection.known)
         emit("closed" if ours is None else "cut", fields)
@@ -140,6 +145,8 @@ def claims(known: Known) -> dict[str, object]:
 
 def why(reason: BaseException) -> dict[str, object]:
     """The fields that give a reason: for those of ours, the guard, the option, the limit and what was observed."""
+    if isinstance(reason, SSL.Error):
+        return {"reason": f"TLS failed: {words(reason)}"}
     text = str(reason) or type(reason).__name__
     if not isinstance(reason, Reason):
         return {"reason": text}

@@ -131,22 +131,26 @@ class Service:
         """Call ``do`` when files are to be read again; if it raises OptionError, that is told and nothing changed."""
         self._readers.append(do)
 
-    def reload(self) -> bool:
+    def reload(self, *troubles: Exception) -> bool:
         """Read all files again.
 
+        Args:
+            troubles: what somebody has found out already about files that are not read here.
+
         Returns:
-            Whether all could be used. What could not stays as it was, and the event ``error`` says why.
+            Whether all could be used. What could not stays as it was, and the event ``reload_failed`` says why.
         """
-        whole = True
+        found = list(troubles)
         for read in self._readers:
             try:
                 read()
             except OptionError as why:
-                whole = False
-                self.tell("error", {"doing": "reload", "reason": str(why)})
-        if whole:
+                found.append(why)
+        for trouble in found:
+            self.tell("reload_failed", {"reason": str(trouble)})
+        if not found:
             self.tell("reloaded", {})
-        return whole
+        return not found
 
     # how newcomers are refused, and when they are not even accepted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
@@ -54,6 +55,16 @@ def test_a_reason_of_ours_says_what_would_have_to_change() -> None:
     }
     assert why(Expelled()) == {"reason": "ended by the service"}
     assert why(ZeroDivisionError()) == {"reason": "ZeroDivisionError"}
+    assert why(SSL.Error([("SSL routines", "", "no shared cipher")])) == {"reason": "TLS failed: no shared cipher"}
+
+
+@pytest.mark.parametrize(("said", "count"), [("wrong version number", 1), ("ssl/tls alert certificate unknown", 0)])
+def test_what_is_no_tls_is_malformed(connection: Any, logged: Any, said: str, count: int) -> None:
+    """Where TLS should begin, anything else is told as such; a client that does not trust us speaks TLS."""
+    Reports(lambda: 0.0).last(connection, Failure(SSL.Error([("SSL routines", "", said)])))
+    problems = [each["problem"] for each in logged.named("malformed")]
+    assert problems == ["no TLS came where TLS should begin"] * count
+    assert logged.named("closed")[0]["reason"] == f"TLS failed: {said}"
 
 
 def test_the_last_event_says_what_passed(connection: Any, logged: Any) -> None:

@@ -155,7 +155,9 @@ def test_what_can_be_read_again_is(service: Service, logged: Any) -> None:
     service.when_reloaded(lambda: read.append(2))
     assert not service.reload()
     assert read == [1, 1, 2]
-    assert [each["reason"] for each in logged.named("error")] == ["rules:3: no"]
+    assert not service.reload(OptionError("accounts: no"))
+    told = [each["reason"] for each in logged.named("reload_failed")]
+    assert told == ["rules:3: no", "accounts: no", "rules:3: no"]
     assert len(logged.named("reloaded")) == 1
 
 

@@ -28,6 +28,7 @@ from netguard.guarded_endpoints import Together
 from netguard.plugins.guard_options import GuardOptions
 from netguard.plugins.listening import ListeningService
 from netguard.plugins.pop_demo import LOOPBACK, Demo
+from netguard.plugins.reloading import Reloading
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
@@ -178,6 +179,10 @@ class PopService(_Service):  # type: ignore[misc]
             policy = options.policy_of(description)
             guarded = together.wrap(factory, policy)
             self._listen(description, guarded, tls, BeforeTls(reactor) if policy.before_tls else reactor)
+        if tls is not None:
+            guarded.service.when_reloaded(tls.reload)
+        if self._demo is None:  # a terminal that is closed ends a demonstration
+            Reloading(guarded.service, [self._accounts.verify], reactor).setServiceParent(self)
 
     def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
         kind, _, rest = description.partition(":")
@@ -201,7 +206,7 @@ class PopService(_Service):  # type: ignore[misc]
         """Begin to serve; a demonstration shows what to try once it listens, and Ctrl-C would be heard."""
         super().startService()
         if self._demo is not None:
-            listening = DeferredList([each.listening for each in self])
+            listening = DeferredList([each.listening for each in self if isinstance(each, ListeningService)])
             self._reactor.callWhenRunning(listening.addCallback, self._show, self._demo)
 
     def _show(self, listening: list[tuple[bool, Any]], demo: Demo) -> None:

@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from netguard.process.certificates import Identity, Names, read_authorities, read_identities
 from netguard.process.pem import TLSTrouble
+from netguard.tls_failure import words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +133,7 @@ class ServerTLS:
             for each in identity.chain[1:]:
                 context.add_extra_chain_cert(each)
         except (SSL.Error, TypeError) as error:
-            raise identity.source.trouble(f"OpenSSL refuses it: {_words(error)}") from None
+            raise identity.source.trouble(f"OpenSSL refuses it: {words(error)}") from None
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(session_id)
         _ask_clients(context, authorities)
@@ -218,9 +219,3 @@ def _chooser(ours: tuple[bytes, ...]) -> Callable[[SSL.Connection, list[bytes]],
         return SSL.NO_OVERLAPPING_PROTOCOLS
 
     return choose
-
-
-def _words(error: Exception) -> str:
-    """What OpenSSL says, without its codes."""
-    entries = error.args[0] if isinstance(error, SSL.Error) and error.args else ()
-    return "; ".join(str(entry[-1]) for entry in entries) or str(error) or "no reason given"

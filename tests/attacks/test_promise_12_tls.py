@@ -27,6 +27,7 @@ from tests.popserver import (
 LOGIN = f"USER {USER}\r\nPASS {PASSWORD_SECRET}\r\n".encode()
 HELLO = bytes.fromhex("16030100a5010000a10303") + bytes(32)
 """The beginning of a ClientHello that says it has 165 octets, and has 43."""
+RECORD_HEADER = 5
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -164,7 +165,7 @@ def test_commands_behind_stls_are_not_obeyed(
 ) -> None:
     """What an attacker puts behind STLS is obeyed neither before nor inside TLS: it is an attack, and the end."""
     server, _ = pop
-    before = len(server.events("malformed"))
+    before, cuts = len(server.events("malformed")), len(server.events("cut"))
     with Peer(ports[0]) as peer:
         if together:
             peer.send(b"STLS\r\n" + injected)
@@ -179,7 +180,26 @@ def test_commands_behind_stls_are_not_obeyed(
             assert b"-ERR" not in said
     if together:
         assert server.wait_for("malformed", before + 1)[-1]["problem"] == "data behind STLS"
+    elif len(injected) >= RECORD_HEADER:
+        assert server.wait_for("malformed", before + 1)[-1]["problem"] == "no TLS came where TLS should begin"
+    else:  # too little to be judged; --handshake has ended it
+        assert server.wait_for("cut", cuts + 1)[-1]["option"] == "handshake"
     assert len(stored(pop[1].maildir())) == 1
+
+
+@pytest.mark.parametrize("injected", [b"\r\n", b"NOOP\r\n", LOGIN])
+def test_what_is_put_before_the_clients_handshake_ends_it(
+    injected: bytes, pop: tuple[Server, Site], ports: tuple[int, int]
+) -> None:
+    """Bytes that somebody on the way puts before an honest client's handshake end that, and are told."""
+    server, site = pop
+    before = len(server.events("malformed"))
+    with Peer(ports[0]) as peer:
+        assert peer.ask(b"STLS") == b"+OK begin TLS\r\n"
+        peer.send(injected)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            peer.start_tls(trusting(site.pem))
+    assert server.wait_for("malformed", before + 1)[-1]["problem"] == "no TLS came where TLS should begin"
 
 
 def test_a_name_from_before_stls_is_forgotten(pop: tuple[Server, Site], ports: tuple[int, int]) -> None:

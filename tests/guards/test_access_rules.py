@@ -355,7 +355,7 @@ def test_a_broken_file_leaves_the_rules_as_they_were(
     else:
         file.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
     assert not house.factory.service.reload()
-    (event,) = logged.named("error")
+    (event,) = logged.named("reload_failed")
     assert str(file) in event["reason"]
     assert "\n" not in event["reason"]
     house.connect(HERE)

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import frozen
@@ -25,7 +25,7 @@ from twisted.python import usage
 
 from netguard.accounts.store import Store
 from netguard.plugins import pop
-from netguard.plugins.listening import CannotServeError
+from netguard.plugins.listening import CannotServeError, ListeningService
 from netguard.policy import Policy
 from tests.popserver import (
     PASSWORD_SECRET,
@@ -622,7 +622,8 @@ async def started(*words: str) -> AsyncIterator[list[int]]:
     service.privilegedStartService()
     service.startService()
     try:
-        yield [port.getHost().port for port in [await each.listening for each in service]]
+        ports: list[Any] = [await each.listening for each in service if isinstance(each, ListeningService)]
+        yield [port.getHost().port for port in ports]
     finally:
         await maybeDeferred(service.stopService)
 

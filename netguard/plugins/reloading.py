@@ -1,0 +1,68 @@
+"""Reading a service's files again while it runs: certificates, rules, and whatever else it knows to be looked at."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+
+from netguard.process.signals import on_signal
+from netguard.service import Service as House
+
+_Service: Any = Service  # it is not annotated
+
+
+class Reloading(_Service):  # type: ignore[misc]
+    """Reads the files of a service again whenever the process gets SIGHUP, which would end it otherwise.
+
+    Args:
+        house: what reads most of them, and tells what came of it: ``reloaded`` or ``reload_failed``.
+        checks: each looks at another file, in a thread, and raises what is wrong with it.
+        reactor: the reactor.
+    """
+
+    def __init__(self, house: House, checks: Sequence[Callable[[], object]], reactor: Any) -> None:
+        self._house = house
+        self._checks = tuple(checks)
+        self._reactor = reactor
+        self._under_way: Deferred[None] | None = None
+        self._again = False
+
+    def startService(self) -> None:
+        """Listen to the signal."""
+        super().startService()
+        self._end = on_signal(signal.SIGHUP, self.reload, self._reactor)
+
+    def stopService(self) -> Any:
+        """Listen no more; what is under way ends first."""
+        super().stopService()
+        self._end()
+        self._again = False
+        return self._under_way
+
+    def reload(self) -> None:
+        """Read the files again; when that is under way, once more after it, since they may have changed meanwhile."""
+        self._again = True
+        if self._under_way is None:
+            self._under_way = Deferred.fromCoroutine(self._reload())
+
+    async def _reload(self) -> None:
+        try:
+            while self._again:
+                self._again = False
+                self._house.reload(*await deferToThread(self._look))
+        finally:
+            self._under_way = None
+
+    def _look(self) -> list[Exception]:
+        troubles = []
+        for check in self._checks:
+            try:
+                check()
+            except Exception as why:  # noqa: BLE001 - whatever is wrong with a file, the service goes on
+                troubles.append(why)
+        return troubles

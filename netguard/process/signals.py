@@ -1,0 +1,32 @@
+"""Signals of the operating system that call functions in the reactor's thread, for as long as somebody wants that."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) -> Callable[[], None]:
+    """Call a function each time the process gets a signal.
+
+    Args:
+        number: which.
+        do: called in the reactor's thread, never in the middle of something else. Several signals that come close
+            together may be one call.
+        reactor: the reactor (``IReactorFromThreads``).
+
+    Returns:
+        What ends it: call it, and the signal does again what it did before.
+
+    Raises:
+        ValueError: this is not the main thread, where alone Python can do this.
+    """
+    before = signal.signal(number, lambda *_: reactor.callFromThread(do))
+
+    def end() -> None:
+        signal.signal(number, before)
+
+    return end
