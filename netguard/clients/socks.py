@@ -18,20 +18,20 @@ from netguard.clients.tunnel import Attempt
 from netguard.wire.http_connect import HttpConnect
 from netguard.wire.socks4 import Socks4
 from netguard.wire.socks5 import Socks5
-from netguard.wire.tunnel import Negotiation, Unsendable, target
+from netguard.wire.tunnel import Host, Negotiation, Unsendable, target
 
 WITHIN = 30.0
 """Seconds for connecting to the proxy and negotiating with it."""
 
 
-Make = Callable[[str, int, Credentials | None], Negotiation]
+Make = Callable[[Host, int, Credentials | None], Negotiation]
 
 
-def _socks4(host: str, port: int, who: Credentials | None) -> Negotiation:
+def _socks4(host: Host, port: int, who: Credentials | None) -> Negotiation:
     return Socks4(host, port, _user(who), names=False)
 
 
-def _socks4a(host: str, port: int, who: Credentials | None) -> Negotiation:
+def _socks4a(host: Host, port: int, who: Credentials | None) -> Negotiation:
     return Socks4(host, port, _user(who))
 
 
@@ -41,11 +41,11 @@ def _user(who: Credentials | None) -> bytes:
     return who.encoded()[0] if who is not None else b""
 
 
-def _socks5(host: str, port: int, who: Credentials | None) -> Negotiation:
+def _socks5(host: Host, port: int, who: Credentials | None) -> Negotiation:
     return Socks5(host, port, who.encoded() if who is not None else None)
 
 
-def _http(host: str, port: int, who: Credentials | None) -> Negotiation:
+def _http(host: Host, port: int, who: Credentials | None) -> Negotiation:
     return HttpConnect(host, port, who.encoded() if who is not None else None)
 
 
@@ -117,7 +117,7 @@ class SOCKSEndpoint:
             raise ValueError(f"{self.version[:60]!r} is not a kind of proxy: {', '.join(VERSIONS)}")
         self._credentials = credentials
         self._reactor = reactor
-        self.negotiation()  # what cannot be said is told now
+        self._prepared: Negotiation | None = self._prepare()  # what cannot be said is told now
 
     def __repr__(self) -> str:
         """Where it leads, and by which way; no credentials."""
@@ -161,8 +161,12 @@ class SOCKSEndpoint:
         return self._reactor
 
     def negotiation(self) -> Negotiation:
-        """A new negotiation."""
-        return VERSIONS[self.version](str(self.where[0]), self.where[1], self._credentials)
+        """A new negotiation; the first is the one that was made to see whether there can be any."""
+        prepared, self._prepared = self._prepared, None
+        return self._prepare() if prepared is None else prepared
+
+    def _prepare(self) -> Negotiation:
+        return VERSIONS[self.version](*self.where, self._credentials)
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect.

@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 from ipaddress import IPv6Address
 
-from netguard.wire.tunnel import Event, LoginRefused, Negotiation, NoProxy, Refused, Unsendable, target
+from netguard.wire.tunnel import Event, Host, LoginRefused, Negotiation, NoProxy, Refused, Unsendable, target
 
 LONGEST_HEAD = 16 * 1024
 """Bytes of a reply's head: status line and headers."""
@@ -37,7 +37,7 @@ class HttpConnect(Negotiation):
         Unsendable: the target or the login cannot be said in this protocol.
     """
 
-    def __init__(self, host: str, port: int, login: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(self, host: Host, port: int, login: tuple[bytes, bytes] | None = None) -> None:
         where, port = target(host, port)
         name = f"[{where}]" if isinstance(where, IPv6Address) else str(where)
         lines = [f"CONNECT {name}:{port} HTTP/1.1", f"Host: {name}:{port}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
-from netguard.wire.tunnel import Event, Negotiation, NoProxy, Refused, Unsendable, target
+from netguard.wire.tunnel import Event, Host, Negotiation, NoProxy, Refused, Unsendable, target
 
 _REPLY = 8
 _GRANTED = 90
@@ -49,14 +49,14 @@ class Socks4(Negotiation):
         Unsendable: the target or the user cannot be said in this protocol.
     """
 
-    def __init__(self, host: str, port: int, user: bytes = b"", *, names: bool = True) -> None:
+    def __init__(self, host: Host, port: int, user: bytes = b"", *, names: bool = True) -> None:
         where, port = target(host, port)
         if len(user) > LONGEST_USER or b"\0" in user:
             raise Unsendable(f"a user name for SOCKS 4 has at most {LONGEST_USER} bytes, and no NUL")
         name = b""
         if isinstance(where, str):
             if not names:
-                raise Unsendable(f"SOCKS 4 knows no names, only IPv4 addresses; {host[:60]!r} needs 4a or 5")
+                raise Unsendable(f"SOCKS 4 knows no names, only IPv4 addresses; {where[:60]!r} needs 4a or 5")
             # An address that cannot exist says that a name follows.
             name, packed = where.encode("ascii") + b"\0", b"\0\0\0\1"
         elif isinstance(where, IPv4Address):

@@ -99,7 +99,7 @@ class Socks5(Negotiation):
         Unsendable: the target or the login cannot be said in this protocol.
     """
 
-    def __init__(self, host: str, port: int, login: tuple[bytes, bytes] | None = None) -> None:
+    def __init__(self, host: Host, port: int, login: tuple[bytes, bytes] | None = None) -> None:
         where, port = target(host, port)
         self._request = _CONNECT + _packed(where) + port.to_bytes(2, "big")
         self._login = b""

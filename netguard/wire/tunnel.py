@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar, TypeAlias
@@ -147,11 +148,12 @@ class Negotiation:
         return Granted(bound, self._take(len(self._buffer)))
 
 
-def target(host: str, port: int) -> tuple[Host, int]:
+def target(host: Host, port: int) -> tuple[Host, int]:
     """Where the tunnel is to lead.
 
     Args:
-        host: an address, or a name of letters, digits, ``-``, ``_`` and ``.``; international names are encoded before.
+        host: an address, also as text, or a name of letters, digits, ``-``, ``_`` and ``.``; international names are
+            encoded before.
         port: 1 to 65535.
 
     Raises:
@@ -159,14 +161,19 @@ def target(host: str, port: int) -> tuple[Host, int]:
     """
     if not 0 < port <= HIGHEST_PORT:
         raise Unsendable(f"{port} is not a TCP port from 1 to {HIGHEST_PORT}")
-    try:
-        address = ip_address(host)
-    except ValueError:
-        if len(host) > LONGEST_NAME or not _NAME.match(host):
-            raise Unsendable(
-                f"{host[:60]!r} is no address, and no name of 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.'"
-            ) from None
-        return host, port
-    if isinstance(address, IPv6Address) and address.scope_id is not None:
-        raise Unsendable(f"{host[:60]!r} has a zone, which means something on this machine only")
-    return address, port
+    where = _read(host) if isinstance(host, str) else host
+    if isinstance(where, IPv6Address) and where.scope_id is not None:
+        raise Unsendable(f"{str(where)[:60]!r} has a zone, which means something on this machine only")
+    return where, port
+
+
+def _read(text: str) -> Host:
+    """An address, or a name; what has no colon, and no digit at its end, need not be tried as an address."""
+    if ":" in text or text[-1:].isdigit():
+        with suppress(ValueError):
+            return ip_address(text)
+    if len(text) > LONGEST_NAME or not _NAME.match(text):
+        raise Unsendable(
+            f"{text[:60]!r} is no address, and no name of 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.'"
+        )
+    return text

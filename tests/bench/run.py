@@ -21,6 +21,7 @@ from typing import Any
 import clients
 import pop
 import tables
+import tunnels
 from attrs import define
 from options import GENEROUS
 from twisted.internet.error import ConnectionDone
@@ -200,7 +201,12 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
     return spent / times * 1e9
 
 
-BENCHES = {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)} | pop.BENCHES | tables.BENCHES
+BENCHES = (
+    {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
+    | pop.BENCHES
+    | tables.BENCHES
+    | tunnels.BENCHES
+)
 
 
 def main(names: list[str]) -> None:

@@ -1,0 +1,252 @@
+"""What a proxy costs a client of netguard: the CPU of connecting, the round trips, and the chunks afterwards.
+
+``python tests/bench/run.py tunnels``; the client is a process of its own (``python tests/bench/tunnels.py``), and so is
+what it connects to: a proxy that says what proxies say, and then is the target itself. What the kernel and the reactor
+take for the round trips of the negotiation is shown beside. Nothing is asserted.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import timeit
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, cast
+
+from attrs import define
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import react
+
+from netguard.clients.socks import SOCKSEndpoint
+
+ROUNDS, CONNECTS, CHUNKS = 21, 150, 1_500
+CHUNK = b"x" * 1024
+_METHOD, _YES = b"\5\0", b"\5\0\0\1\0\0\0\0\0\0"
+CORES = sorted(os.sched_getaffinity(0))
+
+
+@define(eq=False)
+class Served:
+    """One connection to the pretended proxy.
+
+    Args:
+        wire: its socket.
+
+        open: whether it is the target's already.
+    """
+
+    wire: socket.socket
+    open: bool = False
+
+    def come(self) -> bool:
+        """Answer what has come; False at the end."""
+        try:
+            data = self.wire.recv(65536)
+        except ConnectionError:
+            return False
+        if self.open:
+            self.wire.sendall(data)
+        elif data:
+            self._negotiate(data)
+        return bool(data)
+
+    def _negotiate(self, data: bytes) -> None:
+        if data == b"\5\1\0":
+            self.wire.sendall(_METHOD)
+            return
+        self.open = True
+        self.wire.sendall(
+            {5: b"\5\0\0\1\0\0\0\0\0\0", 4: b"\0\x5a\0\0\0\0\0\0"}.get(data[0], b"HTTP/1.1 200 OK\r\n\r\n")
+        )
+
+
+def serve(proxy: socket.socket, target: socket.socket) -> None:
+    """Be the proxy, and the target, until the end of the process."""
+    with selectors.DefaultSelector() as selector:
+        for listening in (proxy, target):
+            selector.register(listening, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.data is None:
+                    listening = proxy if key.fileobj is proxy else target
+                    wire, _ = listening.accept()
+                    wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    selector.register(wire, selectors.EVENT_READ, Served(wire, open=listening is target))
+                elif not key.data.come():
+                    selector.unregister(key.data.wire)
+                    key.data.wire.close()
+
+
+class Client(Protocol):
+    """Connects, and sends what it gets as often as it is told."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.done: Deferred[None] = Deferred()
+        self.ended: Deferred[None] = Deferred()
+        self.wire: Any = None
+
+    def connectionMade(self) -> None:
+        """Remember the transport."""
+        self.wire = self.transport
+
+    def echo(self, times: int) -> Deferred[None]:
+        """A chunk there and back, so many times."""
+        self.left, self.done = times, Deferred()
+        self.wire.write(CHUNK)
+        return self.done
+
+    def dataReceived(self, data: bytes) -> None:
+        """Once more; a chunk is a segment, here."""
+        self.left -= 1
+        if self.left > 0:
+            self.wire.write(CHUNK)
+        else:
+            self.done.callback(None)
+
+    def connectionLost(self, reason: object = connectionDone) -> None:
+        """Tell."""
+        self.ended.callback(None)
+
+
+Way = Callable[[], Any]
+
+
+def ways(reactor: Any, proxy: int, target: int) -> dict[str, Way]:
+    """The ways, the direct one first: makes an endpoint each."""
+
+    def straight(port: int) -> TCP4ClientEndpoint:
+        return TCP4ClientEndpoint(reactor, "127.0.0.1", port)
+
+    def through(version: str, way: Callable[[], Any]) -> SOCKSEndpoint:
+        return SOCKSEndpoint(way(), "192.0.2.1", 110, version, reactor=reactor)
+
+    def by_proxy() -> TCP4ClientEndpoint:
+        return straight(proxy)
+
+    return {
+        "direct": lambda: straight(target),
+        "SOCKS 5": lambda: through("5", by_proxy),
+        "SOCKS 4": lambda: through("4", by_proxy),
+        "HTTP": lambda: through("http", by_proxy),
+    }
+
+
+async def connects(way: Way, echoes: int = 0) -> float:
+    """Microseconds of CPU of one connection that is made, sees so many round trips of a chunk, and is closed by us."""
+    began = time.process_time()
+    for _ in range(CONNECTS):
+        client = Client()
+        await connectProtocol(way(), client)
+        if echoes:
+            await client.echo(echoes)
+        client.wire.abortConnection()
+        await client.ended
+    return (time.process_time() - began) / CONNECTS * 1e6
+
+
+async def chunks(client: Client) -> float:
+    """Microseconds of CPU of a chunk that is sent, comes back, and is delivered."""
+    began = time.process_time()
+    await client.echo(CHUNKS)
+    return (time.process_time() - began) / CHUNKS * 1e6
+
+
+@define
+class InMemory:
+    """A way whose proxy answers in no time."""
+
+    tunnel: Any = None
+    protocol: Any = None
+    disconnecting: bool = False
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """As an endpoint; as a transport, it has the tunnel's protocol."""
+        self.protocol = factory.buildProtocol(None)
+        self.protocol.makeConnection(self)
+        return succeed(self.protocol)
+
+    def write(self, data: bytes) -> None:
+        """Sent."""
+
+
+def our_part(reactor: Any) -> float:
+    """Microseconds of making an endpoint, connecting and negotiating, without a kernel: what is netguard's."""
+    factory = Factory.forProtocol(Protocol)
+    factory.noisy = False
+
+    def once() -> None:
+        way: Any = InMemory()
+        SOCKSEndpoint(way, "mail.example", 110, reactor=reactor).connect(cast("Any", factory))
+        for each in (_METHOD, _YES):
+            way.protocol.dataReceived(each)
+
+    return min(timeit.repeat(once, number=500, repeat=9)) / 500 * 1e6
+
+
+async def measure(reactor: Any, proxy: int, target: int) -> None:
+    """Measure in turns, and print."""
+    known = ways(reactor, proxy, target)
+    print(f"SOCKS 5 without a kernel: {our_part(reactor):.1f} µs for endpoint, attempt and negotiation    bar: <= 150")
+    runs = {name: (way, 0) for name, way in known.items()} | {"direct, and two round trips": (known["direct"], 2)}
+    costs: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, (way, echoes) in runs.items():
+            gc.collect()
+            costs[name].append(await connects(way, echoes))
+    print(f"connecting: CPU of the client, µs, and what is added (median of {ROUNDS})    bar: SOCKS 5 adds <= 150")
+    for name, each in costs.items():
+        added = statistics.median(one - first for one, first in zip(each, costs["direct"], strict=True))
+        print(f"  {name:28} {statistics.median(each):7.1f}   {added:+7.1f}")
+    clients = {name: Client() for name in known}
+    for name, way in known.items():
+        await connectProtocol(way(), clients[name])
+    costs = {name: [] for name in known}
+    for _ in range(ROUNDS):
+        for name, client in clients.items():
+            costs[name].append(await chunks(client))
+    print(f"a chunk of 1 KiB there and back: CPU of the client, µs (median of {ROUNDS} pairs)    bar: <= 1.03 x direct")
+    for name, each in costs.items():
+        ratio = statistics.median(one / first for one, first in zip(each, costs["direct"], strict=True))
+        print(f"  {name:28} {statistics.median(each):7.2f}   {ratio:6.3f}")
+    for client in clients.values():
+        client.wire.abortConnection()
+        await client.ended
+
+
+def main() -> None:
+    """Start what is connected to, on another core, and measure."""
+    with ExitStack() as stack:
+        proxy, target = (stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(2))
+        child = os.fork()
+        if not child:
+            os.sched_setaffinity(0, {CORES[0]})
+            serve(proxy, target)
+        os.sched_setaffinity(0, {CORES[-1]})
+        ports = proxy.getsockname()[1], target.getsockname()[1]
+        try:
+            react(lambda reactor: Deferred.fromCoroutine(measure(reactor, *ports)))
+        finally:
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+
+
+def tunnels() -> None:
+    """In a process of its own."""
+    subprocess.run([sys.executable, __file__], check=True)
+
+
+BENCHES = {"tunnels": tunnels}
+
+if __name__ == "__main__":
+    main()
