@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,8 +47,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what stands in tests/interop as such."""
+    """Mark what stands in tests/interop as such, and what runs in this process's reactor, whichever that is."""
     for item in items:
+        if iscoroutinefunction(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.reactor)
         if item.path.is_relative_to(_INTEROP):
             item.add_marker(pytest.mark.interop)
 
