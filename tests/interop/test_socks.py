@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,12 +27,15 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from netguard.clients.names import VerifiedResolver
 from netguard.clients.proxy_url import Credentials, ProxyURL
 from netguard.clients.socks import SOCKSEndpoint
+from netguard.verdict import Verified
 from netguard.wire.http_connect import HttpRefused
 from netguard.wire.socks4 import Rejected
 from netguard.wire.socks5 import GeneralFailure, HostUnreachable, NotAllowed, TargetRefused
 from netguard.wire.tunnel import LoginRefused, NoAcceptableMethod, ProxyClosed
+from tests import unbound
 from tests.popserver import PATIENCE
 from tests.programs import LOOPBACK, free_port, needs, running
 
@@ -435,6 +439,22 @@ async def test_agent_fetches_pages(way: Way, proxies: Any, authority: Any) -> No
     async with serving(site(), f"ssl:0:interface={LOOPBACK}:{key}") as port:
         got = fetch(reactor, url, f"https://{named(way)}:{port}/", trust)
         assert await Deferred.fromCoroutine(got).addTimeout(PATIENCE, reactor) == PAGE
+
+
+ZONES: dict[str, str | None] = {"2.0.192.in-addr.arpa": "1 PTR good.example.\n", "example": "good A 192.0.2.1\n"}
+
+
+@pytest.mark.skipif(unbound.UNBOUND is None, reason="unbound is not installed")
+@pytest.mark.parametrize("way", ways())
+async def test_names_are_looked_up_through_it(way: Way, proxies: Any, tmp_path: Path) -> None:
+    """DNS over TCP, as `netguard lookup --proxy` asks: a real name server behind a real proxy."""
+    from twisted.internet import reactor
+
+    with unbound.serving(tmp_path, ZONES) as port:
+        resolver = VerifiedResolver(reactor, [(LOOPBACK, port)], 60, connect=partial(through, way, proxies))
+        found = await resolver.explain("192.0.2.1").addTimeout(PATIENCE, reactor)
+    assert found.verdict == Verified("good.example")
+    assert {each.over for each in found.chain} == {"TCP"}
 
 
 @pytest.mark.parametrize("way", [each for each in ways("danted", "microsocks") if each.values[0].version == "5"])
