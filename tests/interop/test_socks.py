@@ -17,12 +17,14 @@ import trustme
 from attrs import frozen
 from OpenSSL import SSL
 from service_identity import VerificationError
+from treq.client import HTTPClient
 from twisted.internet import ssl
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import connectProtocol, serverFromString, wrapClientTLS
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
@@ -439,6 +441,21 @@ async def test_agent_fetches_pages(way: Way, proxies: Any, authority: Any) -> No
     async with serving(site(), f"ssl:0:interface={LOOPBACK}:{key}") as port:
         got = fetch(reactor, url, f"https://{named(way)}:{port}/", trust)
         assert await Deferred.fromCoroutine(got).addTimeout(PATIENCE, reactor) == PAGE
+
+
+@pytest.mark.parametrize("way", ways())
+async def test_treq_fetches_pages(way: Way, proxies: Any) -> None:
+    """On such an agent; with a connection that is kept for the next page."""
+    from twisted.internet import reactor
+
+    pool = HTTPConnectionPool(reactor, persistent=True)
+    through_proxy = example().ThroughProxy(reactor, url_of(way, proxies))
+    treq = HTTPClient(Agent.usingEndpointFactory(reactor, through_proxy, pool))
+    async with serving(site(), interface(LOOPBACK)) as port:
+        for _ in range(2):
+            response = await treq.get(f"http://{named(way)}:{port}/").addTimeout(PATIENCE, reactor)
+            assert await response.content().addTimeout(PATIENCE, reactor) == PAGE
+        await pool.closeCachedConnections().addTimeout(PATIENCE, reactor)
 
 
 ZONES: dict[str, str | None] = {"2.0.192.in-addr.arpa": "1 PTR good.example.\n", "example": "good A 192.0.2.1\n"}
