@@ -67,3 +67,38 @@ def test_who_goes_away_leaves_nothing_behind(gone: int) -> None:
     last = Guest(places, "a")
     assert last.there
     last.leave.callback(None)
+
+
+@pytest.mark.parametrize("peers", [1, 2, 1000])
+def test_a_long_queue_that_nobody_needs_any_more_is_no_deep_one(peers: int) -> None:
+    """Each gives its place back when it gets it; Python's stack has room for some sixty who do so inside of another."""
+    places = Places(2, 1)
+    first = [Guest(places, str(number)) for number in range(2)]
+    queue = [Guest(places, str(number % peers)) for number in range(1000)]
+    for each in queue:
+        each.leave.callback(None)
+    assert not any(each.visit.called for each in queue)
+    for each in first:
+        each.leave.callback(None)
+    assert all(each.visit.called for each in queue)
+    assert places.peers == 0
+
+
+def test_the_queue_is_kept() -> None:
+    """Whoever comes while places are handed on is behind those who wait."""
+    places = Places(1, 9)
+    came: list[str] = []
+
+    async def come(name: str) -> None:
+        async with places.place("peer"):
+            came.append(name)
+            if name == "first":
+                await held
+            if name == "second":
+                Deferred.fromCoroutine(come("last"))
+
+    held: Deferred[None] = Deferred()
+    for each in ("first", "second", "third"):
+        Deferred.fromCoroutine(come(each))
+    held.callback(None)
+    assert came == ["first", "second", "third", "last"]
