@@ -37,6 +37,7 @@ class Answering(Protocol):
     def connectionMade(self) -> None:
         """One more."""
         self.server.live.add(self)
+        self.server.all.append(self)
         self.server.most = max(self.server.most, len(self.server.live))
 
     def dataReceived(self, data: bytes) -> None:
@@ -96,6 +97,7 @@ class IdentServer:
         port: where it listens.
         asked: who asked, and what.
         live: the connections.
+        all: those that are over, too.
         most: how many there were at once.
     """
 
@@ -103,6 +105,7 @@ class IdentServer:
     port: int = 0
     asked: list[tuple[str, bytes]] = field(factory=list)
     live: set[Answering] = field(factory=set)
+    all: list[Answering] = field(factory=list)
     most: int = 0
 
 
