@@ -56,6 +56,7 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         ["maildir", None, None, "the users' Maildirs, as in '/var/mail/{user}' or '~/Maildir' (one user)"],
         ["accounts", None, None, "the accounts file that 'netguard users' makes"],
         ["hostname", None, None, "the name of this server in its greeting (default: this machine's)"],
+        ["uidl", None, "native", "whose unique-ids mail keeps that was known to them: native, dovecot or courier"],
         [
             "tls-ca",
             None,
@@ -164,7 +165,7 @@ class PopService(_Service):  # type: ignore[misc]
         with _as_later(options.parent or {}):
             self._accounts.verify()
             single = _is_single(options)
-            opener = MaildirOpener(options["maildir"], single=single)
+            opener = MaildirOpener(options["maildir"], single=single, uidl=options["uidl"])
             _look_for_mail(options["maildir"], single=single)
         tls = server_tls(*options.tls, alpn=(b"pop3",), client_ca=options["tls-ca"]) if options.tls else None
         factory = Pop3Factory(

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 
+from netguard.pop3.listing import list_mail
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
-from netguard.pop3.maildir import FOLDERS, list_mail, open_folder, open_mail
+from netguard.pop3.maildir import FOLDERS, open_folder, open_mail
+from netguard.pop3.quota import Freed
 
 if TYPE_CHECKING:
     from array import array
@@ -65,6 +67,8 @@ class MailFiles:
     def remove(self, indexes: Sequence[int]) -> Steps[dict[int, str]]:
         """Remove messages, and see to it that this is on the disk. One that has vanished counts as removed.
 
+        What was removed is taken off the mailbox's quota, if it has one.
+
         Returns:
             those that could not be removed, each with the reason.
 
@@ -73,31 +77,37 @@ class MailFiles:
         """
         refused: dict[int, str] = {}
         folders: dict[str, int] = {}
+        freed = Freed(self.mailbox)
         try:
             for folder in FOLDERS:
                 folders[folder] = open_folder(self.mailbox, folder)
-            missing = yield from self._unlink(folders, indexes, refused)
+            missing = yield from self._unlink(folders, indexes, refused, freed)
             if missing:
                 yield from self._find_all()
                 found = [index for index in missing if index not in self._gone]
-                yield from self._unlink(folders, found, refused)
+                yield from self._unlink(folders, found, refused, freed)
             for descriptor in folders.values():
                 os.fsync(descriptor)
         except OSError as error:
             raise MailboxTrouble(f"{self.mailbox}: {error}") from error
         finally:
+            freed.note()
             for descriptor in folders.values():
                 os.close(descriptor)
         return refused
 
-    def _unlink(self, folders: dict[str, int], indexes: Iterable[int], refused: dict[int, str]) -> Steps[list[int]]:
+    def _unlink(
+        self, folders: dict[str, int], indexes: Iterable[int], refused: dict[int, str], freed: Freed
+    ) -> Steps[list[int]]:
         """Remove messages where they were last seen; return those that are not there."""
         missing = []
         for index in indexes:
             yield
             folder, _, name = self.places[index].partition("/")
             try:
+                size = freed.size(name, folders[folder])
                 os.unlink(name, dir_fd=folders[folder])
+                freed.add(size)
             except FileNotFoundError:
                 missing.append(index)
             except OSError as error:
@@ -110,6 +120,7 @@ class MailFiles:
             listing = yield from list_mail(self.mailbox)
         except OSError as error:
             raise MailboxTrouble(f"{self.mailbox}: {error}") from error
+        yield from listing.index()
         gone = set()
         for index, name in enumerate(self.names):
             if not index % _MESSAGES_A_STEP:
@@ -118,5 +129,5 @@ class MailFiles:
             if found is None:
                 gone.add(index)
             else:
-                self.places[index], self.inodes[index] = found
+                self.places[index], self.inodes[index] = listing.places[found], listing.inodes[found]
         self._gone = gone

@@ -1,4 +1,4 @@
-"""What is in a Maildir: names, hostile entries, sizes. Blocking file work, for threads.
+"""The names of files in a Maildir, and how one of them is opened. Blocking file work, for threads.
 
 A file's *base name* is its name up to the first ``:`` or ``,``. What follows (flags, ``,S=``, ``,W=``)
 changes when another program marks the message, and the folder changes when it moves from ``new`` to ``cur``;
@@ -13,16 +13,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
-from typing import TYPE_CHECKING, NamedTuple
-
-from attrs import Factory, define
 
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
-
-if TYPE_CHECKING:
-    from netguard.pop3.slices import Steps
 
 FOLDERS = ("new", "cur")
 """Where mail lies, in this order: a message that moves from ``new`` to ``cur`` is met twice, not missed."""
@@ -30,76 +23,11 @@ FOLDERS = ("new", "cur")
 CHUNK = 65536
 """Bytes read at a time."""
 
-_SKIPS_KEPT = 10
-_ENTRIES_A_STEP = 32
-_LISTINGS = 3
-
-# Dovecot's and Courier's hint: the message's octets with every line end counted as CRLF, which is what RFC
-# 1939 wants. Fifteen digits hold any file; more is no hint.
-_WIRE_SIZE = re.compile(r",W=([0-9]{1,15})(?:,|\Z)")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONGEST_SIZE = 15
+"""Fifteen digits hold any file; more is no size."""
 
 # The process or the machine has run out of something: no message is to blame, none may be left out for it.
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-
-
-class File(NamedTuple):
-    """Where a message was last seen: folder and file name, as in ``cur/1700000000.M1P2.host:2,S``, and inode."""
-
-    place: str
-    inode: int
-
-
-@define
-class Listing:
-    """The mail in a Maildir at one time.
-
-    Text and numbers in plain dictionaries: Python's garbage collector looks at every other object again and
-    again, and stops the whole process meanwhile, for 0.1 s with a few big mailboxes.
-
-    Attributes:
-        places: a file for each base name: folder and file name, as in ``cur/1700000000.M1P2.host:2,S``.
-        inodes: its inode.
-        twins: the others, where several different files have one base name.
-        skipped: the first few entries that are no mail, each with the reason.
-        skips: how many entries were skipped in all.
-    """
-
-    places: dict[str, str] = Factory(dict)
-    inodes: dict[str, int] = Factory(dict)
-    twins: dict[str, list[File]] = Factory(dict)
-    skipped: list[tuple[str, str]] = Factory(list)
-    skips: int = 0
-
-    def add(self, base: str, file: File) -> None:
-        """Enter a file. One that was seen under another name has been renamed, and the later name counts."""
-        if self.inodes.setdefault(base, file.inode) == file.inode:
-            self.places[base] = file.place
-        else:
-            others = [twin for twin in self.twins.get(base, ()) if twin.inode != file.inode]
-            self.twins[base] = [*others, file]
-
-    def all_of(self, base: str) -> list[File]:
-        """Return every file of that base name, in an order that does not change when files are renamed."""
-        if base not in self.places:
-            return []
-        files = [File(self.places[base], self.inodes[base])]
-        if base in self.twins:
-            files = sorted(files + self.twins[base], key=lambda file: file.inode)
-        return files
-
-    def find(self, base: str, inode: int) -> File | None:
-        """Return the file of that base name: the only one, or among several the one with that inode."""
-        files = self.all_of(base)
-        if len(files) == 1:
-            return files[0]
-        return next((file for file in files if file.inode == inode), None)
-
-    def skip(self, place: str, reason: str) -> None:
-        """Note an entry that is no mail."""
-        self.skips += 1
-        if len(self.skipped) < _SKIPS_KEPT:
-            self.skipped.append((place, reason))
 
 
 def base_name(name: str) -> str:
@@ -108,30 +36,25 @@ def base_name(name: str) -> str:
 
 
 def wire_size_hint(name: str) -> int | None:
-    """Return the size on the wire that the file name claims with ``,W=``, in octets, or None."""
-    claim = _WIRE_SIZE.search(name.partition(":")[0])
-    return int(claim[1]) if claim else None
+    """Return the size on the wire that the file name claims with ``,W=``, in octets, or None.
 
-
-def list_mail(mailbox: str) -> Steps[Listing]:
-    """List the mail in the Maildir at `mailbox`, without opening it.
-
-    A file that is renamed while its folder is read may be met under neither name (POSIX, readdir), and a
-    client that keeps mail on the server would take it for deleted. So a folder that changed meanwhile is read
-    again, a few times.
-
-    Raises:
-        OSError: ``new`` or ``cur`` cannot be read, or is a symbolic link.
+    That is Dovecot's and Courier's hint: the octets with every line end counted as CRLF, as RFC 1939 wants it.
     """
-    listing = Listing()
-    for _ in range(_LISTINGS):
-        listing = Listing()
-        steady = True
-        for folder in FOLDERS:
-            steady &= yield from _list_folder(mailbox, folder, listing)
-        if steady:
-            break
-    return listing
+    return _claim(name, ",W=")
+
+
+def stored_size_hint(name: str) -> int | None:
+    """Return the size of the file that its name claims with ``,S=``, in bytes, or None: Maildir++ counts with it."""
+    return _claim(name, ",S=")
+
+
+def _claim(name: str, key: str) -> int | None:
+    before, _, claim = name.partition(key)
+    digits = claim.partition(":")[0].partition(",")[0]
+    # isdecimal alone also takes other scripts' digits.
+    if digits.isdecimal() and digits.isascii() and len(digits) <= _LONGEST_SIZE and ":" not in before:
+        return int(digits)
+    return None
 
 
 def open_folder(mailbox: str, folder: str) -> int:
@@ -139,8 +62,13 @@ def open_folder(mailbox: str, folder: str) -> int:
     return os.open(f"{mailbox}/{folder}", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def open_mail(mailbox: str, place: str) -> tuple[int, int]:
+def open_mail(mailbox: str, place: str, directory: int | None = None) -> tuple[int, int]:
     """Open one message.
+
+    Args:
+        mailbox: the Maildir's directory.
+        place: folder and file name.
+        directory: a descriptor of the folder, if the caller has it open.
 
     Returns:
         its descriptor, which the caller closes, and its stored size in bytes.
@@ -152,10 +80,10 @@ def open_mail(mailbox: str, place: str) -> tuple[int, int]:
         OSError: the folder cannot be opened.
     """
     folder, _, name = place.partition("/")
-    directory = open_folder(mailbox, folder)
+    opened = open_folder(mailbox, folder) if directory is None else directory
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        descriptor = os.open(name, flags, dir_fd=directory)
+        descriptor = os.open(name, flags, dir_fd=opened)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -163,7 +91,8 @@ def open_mail(mailbox: str, place: str) -> tuple[int, int]:
             raise MailboxTrouble(f"{mailbox}: {error.strerror}") from error
         raise MailGone(error.strerror) from error
     finally:
-        os.close(directory)
+        if directory is None:
+            os.close(opened)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -171,37 +100,19 @@ def open_mail(mailbox: str, place: str) -> tuple[int, int]:
     return descriptor, status.st_size
 
 
-def _list_folder(mailbox: str, folder: str, listing: Listing) -> Steps[bool]:
-    """Add one folder to `listing`; return whether it stayed as it was meanwhile."""
-    descriptor = open_folder(mailbox, folder)
-    try:
-        before = os.fstat(descriptor).st_mtime_ns
-        with os.scandir(descriptor) as entries:
-            for count, entry in enumerate(entries):
-                if not count % _ENTRIES_A_STEP:
-                    yield
-                place = f"{folder}/{entry.name}"
-                base = base_name(entry.name)
-                unfit = _unfit(entry, base)
-                if unfit is None:
-                    listing.add(base, File(place, entry.inode()))
-                else:
-                    listing.skip(place, unfit)
-        return os.fstat(descriptor).st_mtime_ns == before
-    finally:
+def open_beside(mailbox: str, name: str) -> tuple[int, os.stat_result]:
+    """Open a file of bookkeeping beside the folders: this server's own, or another program's.
+
+    Returns:
+        its descriptor, which the caller closes, and its status.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        OSError: it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(f"{mailbox}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-
-
-def _unfit(entry: os.DirEntry[str], base: str) -> str | None:
-    """Return why an entry is no mail, or None."""
-    if base.startswith("."):
-        return "its name begins with a dot"
-    if not base:
-        return "its name has nothing before its first ':' or ','"
-    if _CONTROL.search(entry.name):
-        return "its name holds control characters"
-    try:
-        regular = entry.is_file(follow_symlinks=False)
-    except OSError as error:
-        return f"cannot be looked at: {error.strerror}"
-    return None if regular else "not a regular file"
+        raise OSError(errno.EINVAL, "not a regular file", f"{mailbox}/{name}")
+    return descriptor, status

@@ -19,21 +19,24 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.threads import deferToThread
 
-from netguard.pop3.known_sizes import KnownSizes
+from netguard.pop3.look import Look
 from netguard.pop3.mail_files import MailFiles
+from netguard.pop3.mailbox_cache import worth_keeping
 from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
-from netguard.pop3.mailbox_lock import MailboxLock
 from netguard.pop3.mailbox_path import MailboxPath
 from netguard.pop3.mailbox_report import Report, log_report, tell
 from netguard.pop3.maildir import CHUNK
 from netguard.pop3.reading import Reading
 from netguard.pop3.slices import InThread, Steps, in_slices, shielded
-from netguard.pop3.snapshot import Message, Messages, Snapshot, take_snapshot
+from netguard.pop3.snapshot import Message, Messages, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from twisted.python.failure import Failure
+
+    from netguard.pop3.listing import Listing
+    from netguard.pop3.mailbox_lock import MailboxLock
 
 __all__ = [
     "MailGone",
@@ -60,7 +63,7 @@ class Maildrop:
         snapshot: what was there at login.
         in_thread: runs file work.
         tell: is told what is wrong with a message: its base name and the reason.
-        wrong_size: is told a message's base name and its true size, when its file's name lied.
+        keep: is told, at the end, the true sizes of messages that were listed with wrong ones, by index.
         chunk: bytes of a message to read at a time.
     """
 
@@ -71,16 +74,17 @@ class Maildrop:
         snapshot: Snapshot,
         in_thread: InThread,
         tell: Callable[[str, str], None],
-        wrong_size: Callable[[str, int], None],
+        keep: Callable[[dict[int, int]], None],
         chunk: int = CHUNK,
     ) -> None:
         self._path = path
         self._lock = lock
         self._messages = snapshot.messages
-        self._files = MailFiles(path, snapshot.messages.names, snapshot.places, snapshot.inodes)
+        self._files = MailFiles(path, snapshot.messages.names, snapshot.listing.places, snapshot.listing.inodes)
         self._in_thread = in_thread
         self._on_trouble = tell
-        self._on_wrong_size = wrong_size
+        self._keep = keep
+        self._true_sizes: dict[int, int] = {}
         self._chunk = chunk
         self._told: set[int] = set()
         self._released = False
@@ -157,6 +161,8 @@ class Maildrop:
 
     def release(self) -> None:
         """Give the mailbox back. Later calls do nothing. During a commit it waits for its end."""
+        if self._true_sizes and not self._released:
+            self._keep(self._true_sizes)
         self._released = True
         if not self._commits:
             self._lock.release()
@@ -175,7 +181,7 @@ class Maildrop:
             message = self._messages[index]
             if message.size != octets:
                 self._tell(index, f"listed with {message.size} octets on the wire, but it has {octets}")
-                self._on_wrong_size(message.name, octets)
+                self._true_sizes[index] = octets
 
         reading = Reading(descriptor, length, top, self._in_thread, whole, self._chunk)
         reading.prefetch()
@@ -196,14 +202,15 @@ class MaildirOpener:
         in_thread: runs file work outside the reactor.
         create: make a Maildir that is missing (mode 0700); otherwise that is trouble.
         single: allow a template without ``{user}``: then every user opens the same mailbox.
+        uidl: whose unique-ids are used: ``native``, or those of ``dovecot`` or ``courier`` for mail that they knew.
         report: is told of entries that are no mail, wrong sizes, and files that cannot be sent or removed.
         chunk: bytes of a message to read at a time.
         at_once: how many threads may look through mailboxes at one moment. They run Python code, so more
             would only keep each other, and the reactor, waiting.
 
     Raises:
-        ValueError: there is no ``{user}`` and `single` was not given, or ``~`` stands for no known home
-        directory.
+        ValueError: there is no ``{user}`` and `single` was not given, ``~`` stands for no known home directory,
+        or nobody else's unique-ids are known as `uidl`.
     """
 
     def __init__(
@@ -213,17 +220,17 @@ class MaildirOpener:
         in_thread: InThread = deferToThread,
         create: bool = False,
         single: bool = False,
+        uidl: str = "native",
         report: Report = log_report,
         chunk: int = CHUNK,
         at_once: int = _TURNS_AT_ONCE,
     ) -> None:
         self._paths = MailboxPath(template, single=single)
         self._in_thread = in_thread
-        self._in_turn = partial(DeferredSemaphore(at_once).run, in_thread)
-        self._create = create
+        in_turn = partial(DeferredSemaphore(at_once).run, in_thread)
+        self._look = Look(in_turn, report, uidl, self._paths.make if create else None)
         self._report = report
         self._chunk = chunk
-        self._known_sizes = KnownSizes()
 
     def open(self, user: str) -> Deferred[Maildrop]:
         """Lock the mailbox of `user` and look at it.
@@ -243,34 +250,22 @@ class MaildirOpener:
 
         def opened(found: tuple[MailboxLock, Snapshot]) -> Maildrop:
             lock, snapshot = found
-            self._tell_skips(path, snapshot)
+            self._tell_skips(path, snapshot.listing)
             tell_this = partial(tell, self._report, path)
-            learn = partial(self._known_sizes.learn, path)
-            return Maildrop(path, lock, snapshot, self._in_thread, tell_this, learn, self._chunk)
+            keep = partial(self._look.keep, path, snapshot)
+            if worth_keeping(snapshot):
+                keep()
+            return Maildrop(path, lock, snapshot, self._in_thread, tell_this, keep, self._chunk)
 
         def discard(found: tuple[MailboxLock, Snapshot]) -> None:
             found[0].release()
 
-        return in_slices(self._in_turn, self._look(path), discard).addCallback(opened)
+        return in_slices(self._look.in_turn, self._look.at(path), discard).addCallback(opened)
 
-    def _look(self, path: str) -> Steps[tuple[MailboxLock, Snapshot]]:
-        """Lock a mailbox and see what is there; runs in a thread."""
-        try:
-            if self._create:
-                self._paths.make(path)
-            lock = MailboxLock.acquire(path)
-            try:
-                return lock, (yield from take_snapshot(path, self._known_sizes.of(path)))
-            except BaseException:
-                lock.release()
-                raise
-        except OSError as error:
-            raise MailboxTrouble(f"{path} cannot be opened as a Maildir: {error}") from error
-
-    def _tell_skips(self, path: str, snapshot: Snapshot) -> None:
+    def _tell_skips(self, path: str, listing: Listing) -> None:
         """Report what lies in the mailbox and is no mail."""
-        for place, reason in snapshot.skipped:
+        for place, reason in listing.skipped:
             tell(self._report, path, place, f"skipped: {reason}")
-        more = snapshot.skips - len(snapshot.skipped)
+        more = listing.skips - len(listing.skipped)
         if more:
             tell(self._report, path, "", f"{more} more entries skipped")

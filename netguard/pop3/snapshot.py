@@ -1,44 +1,33 @@
 """The maildrop at the moment of login: which messages, in which order, how big, under which unique-id.
 
-Order is that of the base names, which begin with the time of delivery. Sizes are octets on the wire (RFC
-1939, section 11): the file name's ``,W=`` is believed until the message is read, all else is counted.
-
-A unique-id is the base name if that is 1 to 70 characters of 0x21-0x7E (RFC 1939, section 7), else its
-SHA-256. A base name that looks like a SHA-256 is hashed too, so that no file can be named to collide with
-another's hash. Where different files share a base name, each gets the SHA-256 of base name and inode: that
-survives flags, moves and restarts, and no id ever passes from one of them to another, which would hide mail
-from a client that keeps a list.
+Order is that of the base names, which begin with the time of delivery, or that of another server whose
+unique-ids are used. Sizes are octets on the wire (RFC 1939, section 11): what was once counted is remembered,
+else the file name's ``,W=`` is believed until the message is read, and all others are counted.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 from array import array
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import overload
+from collections.abc import Iterator, Sequence
+from itertools import starmap
+from typing import TYPE_CHECKING, NamedTuple, cast, overload
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 
-from netguard.pop3.mailbox_errors import MailGone
-from netguard.pop3.maildir import CHUNK, File, Listing, list_mail, open_mail, wire_size_hint
+from netguard.pop3.counting import Counter
+from netguard.pop3.foreign_lists import ForeignList, Given
+from netguard.pop3.listing import Listing, Stamp, list_mail
+from netguard.pop3.maildir import wire_size_hint
 from netguard.pop3.slices import Steps, sorted_in_slices
-from netguard.wire.multiline import WireOctets
+from netguard.pop3.unique_ids import unique_ids
 
-_UID = re.compile(r"[!-~]{1,70}")
-_LIKE_HASH = re.compile(r"[0-9a-f]{64}")
-_HASH_LENGTH = 64
-_MESSAGES_A_STEP = 32
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-# Another program that marks mail while it is counted costs a listing for each; one that removes mail would
-# cost one for each message, so there is a bound.
-_LISTINGS = 8
+_MESSAGES_A_STEP = 256
 
 
-@frozen
-class Message:
+class Message(NamedTuple):
     """One message of a session.
 
     Attributes:
@@ -55,31 +44,28 @@ class Message:
 class Messages(Sequence[Message]):
     """The messages of a session, in order; each is made when it is asked for.
 
-    Only text and numbers are kept, for the reason that `maildir.Listing` gives.
+    Only text and numbers are kept, for the reason that the module `listing` gives.
 
     Attributes:
         names: their base names.
+        sizes: their octets on the wire.
+        uids: their unique-ids.
         octets: the size of them all.
     """
 
-    __slots__ = ("_sizes", "_uids", "names", "octets")
+    __slots__ = ("names", "octets", "sizes", "uids")
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._sizes = array("q")
-        self._uids: dict[int, str] = {}
-        self.octets = 0
-
-    def append(self, name: str, size: int, uid: str) -> None:
-        """Add a message at the end."""
-        if uid != name:
-            self._uids[len(self.names)] = uid
-        self.names.append(name)
-        self._sizes.append(size)
-        self.octets += size
+    def __init__(self, names: Iterable[str] = (), sizes: Iterable[int] = (), uids: Iterable[str] = ()) -> None:
+        self.names = list(names)
+        self.sizes = array("q", sizes)
+        self.uids = list(uids)
+        self.octets = sum(self.sizes)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __iter__(self) -> Iterator[Message]:
+        return map(Message, self.names, self.sizes, self.uids)
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -87,9 +73,8 @@ class Messages(Sequence[Message]):
     def __getitem__(self, index: slice) -> list[Message]: ...
     def __getitem__(self, index: int | slice) -> Message | list[Message]:
         if isinstance(index, slice):
-            return [self[position] for position in range(*index.indices(len(self)))]
-        name = self.names[index]
-        return Message(name, self._sizes[index], self._uids.get(index % len(self), name))
+            return list(starmap(Message, zip(self.names[index], self.sizes[index], self.uids[index], strict=True)))
+        return Message(self.names[index], self.sizes[index], self.uids[index])
 
 
 @define
@@ -98,105 +83,131 @@ class Snapshot:
 
     Attributes:
         messages: in the order of their numbers.
-        places: where each was last seen, folder and file name.
-        inodes: the inode of each.
-        skipped: the first few entries that are no mail, each with the reason.
-        skips: how many entries were skipped in all.
+        listing: where each was last seen, at the same position.
+        list_stamp: what proves that the other server's list has not changed, or None.
+        counted: how many messages had to be read for their sizes.
+        remembered: whether it is what a session before had seen, since nothing changed.
     """
 
     messages: Messages = Factory(Messages)
-    places: list[str] = Factory(list)
-    inodes: array[int] = Factory(lambda: array("Q"))
-    skipped: list[tuple[str, str]] = Factory(list)
-    skips: int = 0
-
-    def add(self, base: str, file: File, size: int, sharers: int) -> None:
-        """Add a message whose base name `sharers` files have."""
-        self.messages.append(base, size, _unique_id(base, file.inode, sharers))
-        self.places.append(file.place)
-        self.inodes.append(file.inode)
+    listing: Listing = Factory(Listing)
+    list_stamp: Stamp | None = None
+    counted: int = 0
+    remembered: bool = False
 
 
-def take_snapshot(mailbox: str, known: Mapping[str, int] = MappingProxyType({})) -> Steps[Snapshot]:
-    """Look at the whole Maildir at `mailbox`. An entry that cannot be mail is left out, and noted.
+class Taking:
+    """The making of a snapshot.
 
     Args:
-        mailbox: its directory.
-        known: sizes, in octets on the wire, that are known better than from file names, by base name.
-
-    Raises:
-        MailboxTrouble: the process is out of descriptors or memory.
-        OSError: ``new`` or ``cur`` cannot be read, or is a symbolic link.
+        mailbox: the Maildir's directory.
+        before: what a session before had seen, or None.
+        foreign: whose unique-ids are used, or None.
     """
-    listing = yield from list_mail(mailbox)
-    names = yield from sorted_in_slices(list(listing.places))
-    snapshot = Snapshot()
-    counter = _Counter(mailbox, listing)
-    for count, base in enumerate(names):
-        if not count % _MESSAGES_A_STEP:
-            yield
-        files = listing.all_of(base)
-        for file in files:
-            # What is known of a name is true of a file only if no other has that name.
-            size = known.get(base) if len(files) == 1 else None
-            if size is None:
-                size = wire_size_hint(file.place)
-            found = (file, size) if size is not None else (yield from counter.count(base, file))
-            if found is not None:
-                snapshot.add(base, *found, len(files))
-    snapshot.skipped, snapshot.skips = listing.skipped, listing.skips
-    return snapshot
 
-
-def count_octets(mailbox: str, place: str) -> Steps[int]:
-    """Return the octets on the wire of one message, by reading it. Raises what `open_mail` raises."""
-    descriptor, left = open_mail(mailbox, place)
-    try:
-        counter = WireOctets()
-        while left > 0:
-            chunk = os.read(descriptor, min(left, CHUNK))
-            if not chunk:
-                break
-            left -= len(chunk)
-            counter.feed(chunk)
-            yield
-    except OSError as error:
-        raise MailGone(f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
-    return counter.octets
-
-
-class _Counter:
-    """Counts messages whose size nobody knows; follows one that is renamed meanwhile."""
-
-    def __init__(self, mailbox: str, listing: Listing) -> None:
+    def __init__(self, mailbox: str, before: Snapshot | None = None, foreign: ForeignList | None = None) -> None:
         self._mailbox = mailbox
-        self._listing = listing
-        self._listings = _LISTINGS
+        self._before = before
+        self._foreign = foreign
+        self._found = Listing()
+        self._sizes = array("q")
+        self._counter: Counter | None = None
 
-    def count(self, base: str, file: File) -> Steps[tuple[File, int] | None]:
-        """Return where the message is and its size, or None if it is not there or is no mail."""
-        while True:
-            try:
-                return file, (yield from count_octets(self._mailbox, file.place))
-            except MailGone as unfit:
-                self._listing.skip(file.place, str(unfit))
-                return None
-            except FileNotFoundError:
-                if self._listings == 0:
-                    return None
-            self._listings -= 1
-            found = (yield from list_mail(self._mailbox)).find(base, file.inode)
-            if found is None:
-                return None
-            file = found
+    def run(self) -> Steps[Snapshot]:
+        """Look at the whole Maildir. An entry that cannot be mail is left out, and noted.
+
+        Raises:
+            MailboxTrouble: the process is out of descriptors or memory, or another server's list is broken.
+            OSError: ``new`` or ``cur`` cannot be read, or is a symbolic link.
+        """
+        given = (yield from self._foreign.read(self._mailbox)) if self._foreign else Given()
+        listing = yield from list_mail(self._mailbox, self._before.listing if self._before else None)
+        order = yield from _ordered(listing, given)
+        self._counter = Counter(self._mailbox, listing)
+        try:
+            yield from self._size_all(listing, order, self._counter)
+        finally:
+            self._counter.close()
+        found = self._found
+        uids = yield from unique_ids(found.names, found.inodes, listing.sharers(), given)
+        found.skipped, found.skips = listing.skipped, listing.skips
+        if not self._counter.lost:
+            found.stamps = listing.stamps
+        return Snapshot(Messages(found.names, self._sizes, uids), found, given.stamp, self._counter.counted)
+
+    def _size_all(self, listing: Listing, order: Sequence[int], counter: Counter) -> Steps[None]:
+        """Find the size of each message, in order, and leave out those that turn out to be no mail."""
+        known = yield from _Known.of(self._before)
+        for start in range(0, len(order), _MESSAGES_A_STEP):
+            part = order[start : start + _MESSAGES_A_STEP]
+            names = [listing.names[position] for position in part]
+            places = [listing.places[position] for position in part]
+            inodes = [listing.inodes[position] for position in part]
+            sizes = known.sizes(names, inodes, places)
+            if None not in sizes:
+                self._found.add(names, places, inodes)
+                self._sizes.extend(cast("list[int]", sizes))
+            else:
+                yield from self._size_each(zip(names, places, inodes, sizes, strict=True), counter)
+            yield
+
+    def _size_each(self, rows: Iterable[tuple[str, str, int, int | None]], counter: Counter) -> Steps[None]:
+        """The same, where some must be counted."""
+        for name, place, inode, size in rows:
+            found = (place, inode, size) if size is not None else (yield from counter.count(name, place, inode))
+            if found is not None:
+                self._found.add((name,), found[:1], found[1:2])
+                self._sizes.append(found[2])
+
+    def partial(self) -> Snapshot | None:
+        """What is known when the work was given up, if it is worth keeping: the sizes of messages that were read."""
+        if self._counter is None or not self._counter.counted:
+            return None
+        count = len(self._sizes)
+        found = Listing(self._found.names[:count], self._found.places[:count], self._found.inodes[:count])
+        return Snapshot(Messages(found.names, self._sizes, found.names), found, counted=self._counter.counted)
 
 
-def _unique_id(base: str, inode: int, sharers: int) -> str:
-    """Return the unique-id of a message whose base name `sharers` files have."""
-    if sharers > 1:
-        return hashlib.sha256(os.fsencode(base) + b"\0%d" % inode).hexdigest()
-    if _UID.fullmatch(base) and not (len(base) == _HASH_LENGTH and _LIKE_HASH.fullmatch(base)):
-        return base
-    return hashlib.sha256(os.fsencode(base)).hexdigest()
+@define
+class _Known:
+    """Sizes that were counted before: of a file of the same name and inode."""
+
+    size_of: dict[str, int] = Factory(dict)
+    inode_of: dict[str, int] = Factory(dict)
+
+    @classmethod
+    def of(cls, before: Snapshot | None) -> Steps[_Known]:
+        known = cls()
+        if before is not None:
+            for start in range(0, len(before.messages), _MESSAGES_A_STEP):
+                part = slice(start, start + _MESSAGES_A_STEP)
+                names = before.messages.names[part]
+                known.size_of.update(zip(names, before.messages.sizes[part], strict=True))
+                known.inode_of.update(zip(names, before.listing.inodes[part], strict=True))
+                yield
+        return known
+
+    def sizes(self, names: list[str], inodes: list[int], places: list[str]) -> list[int | None]:
+        """The size of each of these messages, as far as it is known or their files' names claim it."""
+        if not self.size_of:
+            return [wire_size_hint(place) for place in places]
+        inode_of, size_of = self.inode_of.get, self.size_of
+        return [
+            size_of[name] if inode_of(name) == inode else wire_size_hint(place)
+            for name, inode, place in zip(names, inodes, places, strict=True)
+        ]
+
+
+def _ordered(listing: Listing, given: Given) -> Steps[Sequence[int]]:
+    """The positions of a listing in the order of message numbers."""
+    positions = yield from listing.once()
+    names, numbers = listing.names, given.numbers
+    if not numbers:
+        return (yield from sorted_in_slices(positions, names.__getitem__))
+    last = 1 << 32
+
+    def key(position: int) -> str:
+        name = names[position]
+        return f"{numbers.get(name, last):010} {name}"
+
+    return (yield from sorted_in_slices(positions, key))

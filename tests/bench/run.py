@@ -20,6 +20,7 @@ from typing import Any
 
 import clients
 import pop
+import pop_beside
 import tables
 import tunnels
 from attrs import define
@@ -204,6 +205,7 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
 BENCHES = (
     {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
     | pop.BENCHES
+    | pop_beside.BENCHES
     | tables.BENCHES
     | tunnels.BENCHES
 )

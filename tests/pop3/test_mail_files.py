@@ -10,7 +10,7 @@ import pytest
 
 from netguard.pop3.mail_files import MailFiles
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
-from netguard.pop3.snapshot import take_snapshot
+from netguard.pop3.snapshot import Taking
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +42,8 @@ def maildir(tmp_path: Path) -> Path:
 
 def files_of(maildir: Path) -> MailFiles:
     """The files of a session that begins now."""
-    snapshot = run(take_snapshot(str(maildir)))
-    return MailFiles(str(maildir), snapshot.messages.names, snapshot.places, snapshot.inodes)
+    snapshot = run(Taking(str(maildir)).run())
+    return MailFiles(str(maildir), snapshot.messages.names, snapshot.listing.places, snapshot.listing.inodes)
 
 
 def read(files: MailFiles, index: int) -> bytes:

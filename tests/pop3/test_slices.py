@@ -161,7 +161,8 @@ def test_a_shield_keeps_work_from_being_cancelled() -> None:
 
 @given(st.lists(st.text(max_size=4)), st.integers(1, 5))
 def test_sorting_in_slices_is_sorting(names: list[str], run: int) -> None:
-    """However small the runs are, the result is that of `sorted`."""
+    """However small the runs are, the result is that of `sorted`, which is stable."""
     results: list[list[str]] = []
-    in_slices(maybeDeferred, sorted_in_slices(names, run)).addCallback(results.append)
-    assert results == [sorted(names)]
+    by_length = sorted_in_slices(names, lambda name: f"{len(name):3}{name[:1]}", run)
+    in_slices(maybeDeferred, by_length).addCallback(results.append)
+    assert results == [sorted(names, key=lambda name: (len(name), name[:1]))]

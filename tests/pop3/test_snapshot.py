@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
+from netguard.pop3.counting import count_octets
+from netguard.pop3.foreign_lists import FOREIGN
 from netguard.pop3.mailbox_errors import MailGone
-from netguard.pop3.snapshot import Message, Messages, Snapshot, count_octets, take_snapshot
+from netguard.pop3.snapshot import Message, Messages, Snapshot, Taking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +38,11 @@ def sha256(text: str) -> str:
     return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
+def taking(maildir: Path, before: Snapshot | None = None) -> Steps[Snapshot]:
+    """The making of a snapshot."""
+    return Taking(str(maildir), before).run()
+
+
 @pytest.fixture
 def maildir(tmp_path: Path) -> Path:
     """An empty Maildir."""
@@ -50,7 +57,7 @@ def test_messages_are_ordered_by_base_name(maildir: Path) -> None:
     shuffled = sorted(names, key=lambda name: name[::-1])
     for number, name in enumerate(shuffled):
         (maildir / ("new", "cur")[number % 2] / name).write_bytes(b"a\n" * number)
-    snapshot = run(take_snapshot(str(maildir)))
+    snapshot = run(taking(maildir))
     assert snapshot.messages.names == names
     assert snapshot.messages[7] == Message("007.x", 3 * shuffled.index("007.x"), "007.x")
     assert snapshot.messages.octets == 3 * sum(range(300))
@@ -72,7 +79,7 @@ def test_sizes_are_octets_on_the_wire(maildir: Path, stored: bytes, octets: int)
     """Every line end counts as CRLF, however it is stored, over every chunk edge; dots are counted once."""
     (maildir / "new" / "1.a").write_bytes(stored)
     assert run(count_octets(str(maildir), "new/1.a")) == octets
-    assert run(take_snapshot(str(maildir))).messages[0].size == octets
+    assert run(taking(maildir)).messages[0].size == octets
 
 
 def test_a_file_that_shrinks_while_counted_ends(maildir: Path) -> None:
@@ -83,11 +90,56 @@ def test_a_file_that_shrinks_while_counted_ends(maildir: Path) -> None:
 
 
 def test_a_claimed_size_is_believed(maildir: Path) -> None:
-    """A size in the name saves reading the file; what is known from reading is believed more."""
-    (maildir / "cur" / "1.a,S=5,W=6:2,S").write_bytes(b"a\nb\nc\n")
-    (maildir / "cur" / "2.b,S=5,W=6:2,S").write_bytes(b"a\nb\nc\n")
-    messages = run(take_snapshot(str(maildir), {"2.b": 9})).messages
-    assert [message.size for message in messages] == [6, 9]
+    """A size in the name saves reading the file; what was once counted of this very file is believed more."""
+    for name in ("1.a", "2.b", "3.c"):
+        (maildir / "cur" / f"{name},S=5,W=6:2,S").write_bytes(b"a\nb\nc\n")
+    before = run(taking(maildir))
+    before.messages.sizes[1] = before.messages.sizes[2] = 9
+    (maildir / "cur" / "3.c,S=5,W=6:2,S").rename(maildir / "cur" / "old")
+    (maildir / "cur" / "3.c,S=5,W=6:2,S").write_bytes(b"another file")
+    (maildir / "cur" / "old").unlink()
+    after = run(taking(maildir, before))
+    assert [message.size for message in after.messages] == [6, 9, 6]
+    assert (before.counted, after.counted) == (0, 0)
+
+
+def test_what_was_counted_is_not_counted_again(maildir: Path) -> None:
+    """Only a message that is new is read for its size."""
+    for number in range(3):
+        (maildir / "new" / f"{number}.a").write_bytes(b"a\n" * number)
+    before = run(taking(maildir))
+    (maildir / "new" / "1.a").rename(maildir / "cur" / "1.a:2,S")
+    (maildir / "new" / "3.a").write_bytes(b"abc\n")
+    after = run(taking(maildir, before))
+    assert list(after.messages.sizes) == [0, 3, 6, 5]
+    assert (before.counted, after.counted) == (3, 1)
+
+
+def test_what_was_counted_before_the_work_was_given_up_is_known(maildir: Path) -> None:
+    """Who goes away during a long first look leaves behind what was counted so far."""
+    for number in range(100):
+        (maildir / "new" / f"{number:03}.a").write_bytes(b"a\n")
+    look = Taking(str(maildir))
+    assert look.partial() is None
+    steps = look.run()
+    for _ in range(40):
+        next(steps)
+    steps.close()
+    partial = look.partial()
+    assert partial is not None
+    assert 20 < len(partial.messages) < 50
+    assert run(taking(maildir, partial)).counted == 100 - len(partial.messages)
+
+
+def test_numbers_follow_the_other_server(maildir: Path) -> None:
+    """With Dovecot's list, messages have Dovecot's order and ids; those that it does not know come last."""
+    for name in ("1.a", "2.b,S=2", "3.c", "4.d"):
+        (maildir / "cur" / f"{name}:2,S").write_bytes(b"a\n")
+    (maildir / "dovecot-uidlist").write_bytes(b"3 V255 N9\n7 :3.c\n8 W3 :2.b,S=2\n")
+    snapshot = run(Taking(str(maildir), foreign=FOREIGN["dovecot"]).run())
+    assert snapshot.messages.names == ["3.c", "2.b", "1.a", "4.d"]
+    assert snapshot.messages.uids == ["00000007000000ff", "00000008000000ff", "1.a", "4.d"]
+    assert snapshot.list_stamp is None  # the list is too young to prove anything
 
 
 def test_entries_that_cannot_be_read_are_left_out(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,29 +156,12 @@ def test_entries_that_cannot_be_read_are_left_out(maildir: Path, monkeypatch: py
     monkeypatch.setattr(os, "read", failing_read)
     with pytest.raises(MailGone, match="cannot be read: Input/output error"):
         run(count_octets(str(maildir), "cur/1.bad"))
-    snapshot = run(take_snapshot(str(maildir)))
+    snapshot = run(taking(maildir))
     assert snapshot.messages.names == ["2.good"]
-    assert (snapshot.skipped, snapshot.skips) == ([("cur/1.bad", "cannot be read: Input/output error")], 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "uid"),
-    [
-        ("1700000000.M1P2.host", "1700000000.M1P2.host"),
-        ("x" * 70, "x" * 70),
-        ("x" * 71, sha256("x" * 71)),
-        ("!~", "!~"),
-        ("a b", sha256("a b")),
-        ("caf\u00e9", sha256("caf\u00e9")),
-        ("raw\udcff", sha256("raw\udcff")),
-        ("0" * 64, sha256("0" * 64)),
-        ("0" * 63 + "x", "0" * 63 + "x"),
-    ],
-)
-def test_unique_ids_have_the_right_form(maildir: Path, name: str, uid: str) -> None:
-    """The base name is the id if it has the form that RFC 1939 wants; else, or if it looks like a hash, its hash."""
-    (maildir / "cur" / f"{name},S=1:2,S").write_bytes(b"")
-    assert [message.uid for message in run(take_snapshot(str(maildir))).messages] == [uid]
+    assert (snapshot.listing.skipped, snapshot.listing.skips) == (
+        [("cur/1.bad", "cannot be read: Input/output error")],
+        1,
+    )
 
 
 def test_unique_ids_survive_everything_but_a_new_name(maildir: Path) -> None:
@@ -135,7 +170,7 @@ def test_unique_ids_survive_everything_but_a_new_name(maildir: Path) -> None:
     place = maildir / "new" / "1.a"
     place.write_bytes(b"")
     for other in ("cur/1.a:2,", "cur/1.a:2,RS", "cur/1.a,S=0:2,RS", "cur/1.a,S=0,W=0:2,FRS"):
-        seen.add(run(take_snapshot(str(maildir))).messages[0].uid)
+        seen.add(run(taking(maildir)).messages[0].uid)
         place = place.rename(maildir / other)
     assert seen == {"1.a"}
 
@@ -144,7 +179,7 @@ def test_files_of_one_base_name_have_ids_of_their_own(maildir: Path) -> None:
     """Twins are both served, under different ids that survive renaming; no id passes from one to the other."""
 
     def ids() -> dict[int, str]:
-        snapshot = run(take_snapshot(str(maildir), {"1.a": 99}))
+        snapshot = run(taking(maildir))
         assert [message.name for message in snapshot.messages] == ["1.a"] * len(snapshot.messages)
         return {message.size: message.uid for message in snapshot.messages}
 
@@ -158,7 +193,7 @@ def test_files_of_one_base_name_have_ids_of_their_own(maildir: Path) -> None:
     (maildir / "new" / "1.a").rename(maildir / "cur" / "1.a:2,")
     assert ids() == before
     (maildir / "cur" / "1.a:2,").unlink()
-    assert ids() == {99: "1.a"}
+    assert ids() == {12: "1.a"}
 
 
 def counting(maildir: Path) -> Steps[Snapshot]:
@@ -166,7 +201,7 @@ def counting(maildir: Path) -> Steps[Snapshot]:
     (maildir / "cur" / "00.a").write_bytes(b"abc\n" * 2**18)
     for number in range(1, 40):
         (maildir / "cur" / f"{number:02}.a").write_bytes(b"abc\n")
-    steps = take_snapshot(str(maildir))
+    steps = taking(maildir)
     for _ in range(10):  # the first message alone takes sixteen
         next(steps)
     return steps
@@ -178,7 +213,8 @@ def test_a_message_that_moves_while_others_are_counted_is_followed(maildir: Path
     (maildir / "cur" / "39.a").rename(maildir / "cur" / "39.a:2,S")
     snapshot = run(steps)
     assert len(snapshot.messages) == 40
-    assert snapshot.places[39] == "cur/39.a:2,S"
+    assert snapshot.listing.stamps == {}
+    assert snapshot.listing.places[39] == "cur/39.a:2,S"
     assert snapshot.messages[39].size == 5
 
 
@@ -189,14 +225,12 @@ def test_messages_that_vanish_while_others_are_counted_are_left_out(maildir: Pat
         (maildir / "cur" / f"{number:02}.a").unlink()
     snapshot = run(steps)
     assert snapshot.messages.names == [f"{number:02}.a" for number in range(10)]
-    assert snapshot.skips == 0
+    assert snapshot.listing.skips == 0
 
 
 def test_the_sequence_of_messages() -> None:
     """Messages are found by index from either end, by slice and by iteration, and nowhere else."""
-    messages = Messages()
-    messages.append("a", 1, "a")
-    messages.append("b", 2, "hash")
+    messages = Messages(["a", "b"], [1, 2], ["a", "hash"])
     first, second = Message("a", 1, "a"), Message("b", 2, "hash")
     assert list(messages) == messages[:] == [first, second]
     assert (messages[0], messages[1], messages[-1], messages[-2]) == (first, second, second, first)
