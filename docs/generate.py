@@ -112,7 +112,7 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 
 | field | meaning |
 | --- | --- |
-| `client.address`, `client.port` | the peer, by OpenTelemetry's names; `unix` for a UNIX socket |
+| `client.address`, `client.port` | the peer, a name where a proxy has resolved it; `unix` for a UNIX socket |
 | `server.address`, `server.port` | for `listening`: the real address, of port 0, too; a UNIX socket has its path |
 | `transport` | for `listening`: `native` where connections are carried by netguard's own transport, else `stock` |
 | `session` | the connection's number, unique within the process; a service's own events about it have the same |

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from netguard.peer import Known, Peer, address_of, unmapped
+from netguard.peer import Known, Peer, address_of, named, unmapped
 from netguard.plan import EMPTY
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Facts:
         self.opened = house.reactor.seconds()
         host = getattr(address, "host", None)
         self._kind = address if host is None else None
-        self.host = unmapped(host) if host is not None and host[:1] == ":" else host
+        self.host = named(address) if host is None else unmapped(host) if host[:1] == ":" else host
         self.port = getattr(address, "port", 0)
         self._plan = EMPTY
         self._ends = ()
@@ -213,7 +213,7 @@ class Facts:
         return Peer(self._here()) if self.known is None else self.known.peer()
 
     def _here(self) -> IAddress | None:
-        return self._kind if self.host is None else address_of(self.host, self.port)
+        return address_of(self.host, self.port) if self._kind is None and self.host is not None else self._kind
 
     @property
     def patience(self) -> float:

@@ -78,6 +78,12 @@ def address_of(host: str, port: int) -> IPv4Address | IPv6Address:
     return (IPv6Address if ":" in host else IPv4Address)("TCP", host, port)
 
 
+def named(address: IAddress | None) -> str | None:
+    """The name of a peer of which nothing else is known: one behind a proxy, which has resolved it."""
+    name = getattr(address, "hostname", None)
+    return name.decode("ascii", "backslashreplace") if isinstance(name, bytes) else None
+
+
 def unmapped(host: str) -> str:
     """A host with the wrapping of an IPv4-mapped IPv6 address taken off."""
     return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host

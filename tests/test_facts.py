@@ -33,13 +33,13 @@ def there(peer: Dialogue) -> Any:
         (IPv6Address("TCP", "2001:db8::1", 7), "2001:db8::1", 7, "-", IPv6Address("TCP", "2001:db8::1", 7)),
         (IPv6Address("TCP", "::ffff:192.0.2.7", 7), "192.0.2.7", 7, "-", IPv4Address("TCP", "192.0.2.7", 7)),
         (UNIXAddress("/x"), None, 0, "unix", UNIXAddress("/x")),
-        (HostnameAddress(b"x", 7), None, 7, "unix", HostnameAddress(b"x", 7)),
+        (HostnameAddress(b"x.example", 7), "x.example", 7, "unix", HostnameAddress(b"x.example", 7)),
         (None, None, 0, "-", None),
     ],
     ids=str,
 )
 def test_the_peer_is_who_the_socket_says(address: Any, host: Any, port: int, kind: str, seen: Any) -> None:
-    """Mapped addresses are IPv4; what has no host is kept as it is."""
+    """Mapped addresses are IPv4, a name will do where a proxy has resolved it; what has no host is kept as it is."""
     found = there(connect(Lifetime("1h"), address=address))
     assert (found.host, found.port, found.address_kind) == (host, port, kind)
     assert found.address == found.peer.seen == found.peer.effective == seen

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from twisted.internet.address import IPv4Address, IPv6Address
+from typing import Any
 
-from netguard.peer import Peer, address_of, peer_key, unmapped
+import pytest
+from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
+
+from netguard.peer import Peer, address_of, named, peer_key, unmapped
 from netguard.units import Prefix
 
 
@@ -22,6 +24,20 @@ def test_addresses_are_of_their_family() -> None:
     assert address_of("2001:db8::1", 1) == IPv6Address("TCP", "2001:db8::1", 1)
     assert address_of("::ffff:192.0.2.1", 1) == IPv4Address("TCP", "192.0.2.1", 1)
     assert unmapped("::ffff:c000:201") == "::ffff:c000:201"
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (HostnameAddress(b"mail.example", 1), "mail.example"),
+        (HostnameAddress(b"\xff\x1b", 1), "\\xff\x1b"),
+        (IPv4Address("TCP", "192.0.2.1", 1), None),
+        (None, None),
+    ],
+)
+def test_a_peer_behind_a_proxy_may_have_a_name_only(address: Any, name: str | None) -> None:
+    """Which nobody here has resolved."""
+    assert named(address) == name
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from twisted.internet.endpoints import (
@@ -26,11 +26,14 @@ from netguard.clients.proxy_url import Credentials
 from netguard.clients.socks import SOCKSEndpoint
 from netguard.endpoint_strings import quote
 from netguard.endpoints import client_endpoint
-from netguard.errors import OptionError
+from netguard.errors import OptionError, TooManyFromPeer
 from netguard.guarded_endpoints import GuardedClientEndpoint
 from netguard.socks_endpoints import SocksClientParser
 from tests.clients.test_socks import GREETING, Hears, echoes, greets
 from tests.proxyserver import SECRET, USER, Proxy, peering, proxying
+
+if TYPE_CHECKING:
+    from tests.conftest import Logged
 
 
 @pytest.fixture(autouse=True)
@@ -212,6 +215,24 @@ def test_an_error_that_nobody_catches_ends_the_program_with_its_line() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "-c: endpoint socks:a:1: unknown option 'porxy'; did you mean 'proxy'?\n"
+
+
+@pytest.mark.parametrize("host", ["target.example", "127.0.0.1"])
+async def test_guards_count_and_log_whom_the_proxy_was_asked_for(host: str, logged: Logged) -> None:
+    """By name where only the proxy has resolved it; each name is a peer of its own."""
+    from twisted.internet import reactor
+
+    async with peering(greets) as (port, _), proxying(Proxy()) as proxy:
+        text = rf"guard:socks:{host}:{port}:proxy=tcp\:127.0.0.1\:{proxy.port}:max-per-peer=1"
+        endpoint = clientFromString(reactor, text)
+        first = Hears(len(GREETING))
+        await connectProtocol(endpoint, first)
+        assert await first.heard.addTimeout(60, reactor) == GREETING
+        with pytest.raises(TooManyFromPeer):
+            await connectProtocol(endpoint, Hears(1))
+        (refused,) = logged.named("refused")
+        assert (refused["client.address"], refused["client.port"]) == (host, port)
+        cast("Any", first.transport).abortConnection()
 
 
 @pytest.mark.parametrize("guarded", ["", "guard:"])

@@ -566,7 +566,7 @@ def test_15_what_applications_use_without_asking_is_the_transports(connect: Conn
         (IPv6Address("TCP", "::ffff:192.0.2.7", 1), "192.0.2.7"),
         (UNIXAddress("/run/x"), None),
         (UNIXAddress(None), None),
-        (HostnameAddress(b"example.org", 1), None),
+        (HostnameAddress(b"example.org", 1), "example.org"),
         (None, None),
     ],
     ids=str,
