@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netguard.wire import otp, sasl, scram
 from netguard.wire import pop3_events as ev
+from netguard.wire.mechanisms import Circumstances
 from netguard.wire.pop3 import Pop3Machine
 
 STAMP = b"<0123456789abcdef0123456789abcdef@mail.example>"
@@ -22,11 +24,11 @@ class Mail:
 MAILS = [Mail(120, "a1"), Mail(200, "b2"), Mail(30, "c3")]
 
 
-def new(*, secure: bool = False, stls: bool = False) -> Pop3Machine:
-    """A machine before login."""
-    machine = Pop3Machine(STAMP, stls=stls)
-    machine.secure = secure
-    return machine
+def new(*, secure: bool = False, stls: bool = False, enabled: tuple[str, ...] = ()) -> Pop3Machine:
+    """A machine before login, in circumstances that allow these mechanisms."""
+    bindings = {"tls-exporter": bytes(32)} if secure else {}
+    circumstances = Circumstances(enabled, secure=secure, bindings=bindings, certificate=secure)
+    return Pop3Machine(STAMP, stls=stls, circumstances=circumstances, random=bytes, host="mail.example")
 
 
 def logged_in(mails: list[Mail] | None = None, *, secure: bool = False) -> Pop3Machine:
@@ -51,17 +53,8 @@ def played(machine: Pop3Machine, chunks: list[bytes]) -> list[object]:
 
     def act(events: list[ev.Event]) -> None:
         for event in events:
-            if isinstance(event, ev.Listing):
-                done.append(b"".join(event.pieces))
-                act(machine.listed())
-                continue
-            done.append(event)
-            if isinstance(event, ev.Apop | ev.Password):
-                act(machine.opened(MAILS))
-            elif isinstance(event, ev.Fetch):
-                act(machine.fetched())
-            elif isinstance(event, ev.Commit):
-                act(machine.committed(0))
+            done.append(b"".join(event.pieces) if isinstance(event, ev.Listing) else event)
+            act(outcome(machine, event))
 
     for chunk in chunks:
         data = chunk
@@ -69,6 +62,29 @@ def played(machine: Pop3Machine, chunks: list[bytes]) -> list[object]:
             act(events)
             data = b""
     return done
+
+
+def outcome(machine: Pop3Machine, event: ev.Event) -> list[ev.Event]:
+    """What the machine says when a request is granted."""
+    match event:
+        case ev.Consult(_, question):
+            return machine.answered(found(question))
+        case ev.Disproved():
+            return machine.denied(ev.Denial.CREDENTIALS)
+        case ev.Commit():
+            return machine.committed(0)
+        case ev.Listing() | ev.Fetch():
+            return machine.listed() if isinstance(event, ev.Listing) else machine.fetched()
+    return machine.opened(MAILS) if isinstance(event, ev.LOGINS) else []
+
+
+def found(question: sasl.Question) -> object:
+    """An answer to a question: everybody is right by what needs one step, and nobody else."""
+    if isinstance(question, sasl.FindVerifier):
+        return scram.mock(b"secret", question.name, scram.LEAST_ITERATIONS)
+    if isinstance(question, sasl.FindOtp):
+        return otp.mock(b"secret", question.name)
+    return question.name if isinstance(question.name, str) else question.name.decode("utf-8", "replace")
 
 
 def answers(events: list[ev.Event]) -> list[bytes]:

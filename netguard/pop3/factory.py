@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.protocol import ServerFactory
 
 from netguard import events
+from netguard.pop3.login_terms import LoginTerms
 from netguard.pop3.session import Pop3Session
 from netguard.pop3.settings import Settings
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IAddress, IReactorTime
 
-    from netguard.accounts.interface import Accounts
+    from netguard.accounts.interface import SaslAccounts
     from netguard.pop3.interface import Opener
     from netguard.pop3.record import Report
 
 _LONGEST_ANSWER = 512
 """Octets of an answer with its CRLF (RFC 2449, section 4)."""
+
+_TERMS = LoginTerms()
 
 
 class Pop3Factory(ServerFactory):
@@ -33,29 +36,29 @@ class Pop3Factory(ServerFactory):
         reactor: tells and measures time.
         tls: what STLS starts TLS with (anything that ``startTLS`` takes); None for no STLS.
         hostname: the name of this server in its greeting, of ``A-Z a-z 0-9 . _ -``.
-        answer_failures_after: seconds from a failed login's command to its answer.
         random: gives so many random octets.
         report: takes the events ``session``, ``malformed`` and ``error`` with their fields.
+        terms: on what terms people are let in.
 
     Raises:
-        ValueError: for a host name that cannot stand in a greeting, or a negative time.
+        ValueError: for a host name that cannot stand in a greeting.
     """
 
     noisy = False
 
     def __init__(
         self,
-        accounts: Accounts,
+        accounts: SaslAccounts,
         opener: Opener,
         *,
         reactor: IReactorTime,
         tls: Any = None,
         hostname: str = "localhost",
-        answer_failures_after: float = 2.0,
         random: Callable[[int], bytes] = os.urandom,
         report: Report = events.emit,
+        terms: LoginTerms = _TERMS,
     ) -> None:
-        self.settings = Settings(accounts, opener, reactor, tls, hostname, answer_failures_after, random, report)
+        self.settings = Settings(accounts, opener, reactor, tls, hostname, random, report, terms)
 
     def refusal_text(self, text: str) -> bytes:
         """What a refused client is told instead of a greeting: an answer of POP3 (RFC 3206), within its length.

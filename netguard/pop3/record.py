@@ -11,9 +11,12 @@ from attrs import define
 
 from netguard.application import connection_of
 from netguard.events import describe, printable
+from netguard.wire.pop3_events import Apop, Password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from netguard.wire.pop3_events import Login
 
     Report = Callable[[str, dict[str, object]], None]
     """Takes a word of the vocabulary of :mod:`netguard.events`, and the fields of the event."""
@@ -24,7 +27,7 @@ class Record:
     """What one session did.
 
     Args:
-        mechanism: how its user logged in, "apop" or "password"; "-" before.
+        mechanism: how its user logged in, "apop", "password" or a mechanism of SASL; "-" before.
         tls: whether it was inside TLS at the end.
         denied: how many logins failed.
         retrieved: how many messages were sent whole by RETR.
@@ -69,6 +72,20 @@ class Record:
         if self.user is not None:
             fields["user"] = self.user
         return fields
+
+
+def mechanism_of(login: Login) -> str:
+    """How somebody logs in, in the words of the log.
+
+    Args:
+        login: what the machine asked for.
+    """
+    match login:
+        case Apop():
+            return "apop"
+        case Password():
+            return "password"
+    return login.mechanism.lower()
 
 
 def whose(transport: Any) -> dict[str, object]:

@@ -10,18 +10,19 @@ The rules of this file:
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.internet.task import deferLater
 
 from netguard.application import connection_of, misdeed, settle
-from netguard.pop3.login import Door, Entered, blame, pseudonym, seconds_left
+from netguard.pop3.account_limits import impose
+from netguard.pop3.channel import circumstances
+from netguard.pop3.entrance import Entrance
+from netguard.pop3.login import Entered
 from netguard.pop3.outlet import Outlet
-from netguard.pop3.record import Record, failure_fields, whose
+from netguard.pop3.record import Record, failure_fields, mechanism_of, whose
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import Pop3Machine
@@ -52,9 +53,9 @@ class Pop3Session(Protocol):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.record = Record()
-        self._over = self._lost = False
+        self._over = self._lost = self._secure = False
         self._running = self._deaf = self._updating = False
-        self._delay: Deferred[None] | None = None
+        self._entrance: Entrance | None = None
         self._mailbox: Mailbox | None = None
         self._transfer: Transfer | None = None
         self._pieces: Iterator[bytes] | None = None
@@ -64,13 +65,15 @@ class Pop3Session(Protocol):
     def connectionMade(self) -> None:
         """Greet the client."""
         self._since = self._settings.reactor.seconds()
-        if hasattr(self.transport, "setTcpNoDelay"):
-            # Without it the end of every message waits some 40 ms for the client's delayed acknowledgement.
-            with suppress(OSError):  # a UNIX socket has the method, but not the option
-                self.transport.setTcpNoDelay(True)
         self._stamp = self._settings.stamp()
         can_switch = self._settings.tls is not None and hasattr(self.transport, "startTLS")
-        self._machine = Pop3Machine(self._stamp, stls=can_switch)
+        self._machine = Pop3Machine(
+            self._stamp,
+            stls=can_switch,
+            circumstances=self._settings.clear,
+            random=self._settings.random,
+            host=self._settings.hostname,
+        )
         self._outlet = Outlet(self.transport, self._resumed)
         self._outlet.put(self._machine.greeting)
         self._outlet.flush()
@@ -106,10 +109,13 @@ class Pop3Session(Protocol):
             return
         self._running = True
         machine, outlet = self._machine, self._outlet
+        if not self._secure and ISSLTransport.providedBy(self.transport):
+            self._secure = True
+            names = self._settings.terms.certificate_names
+            machine.circumstances = circumstances(self.transport, self._settings.enabled, names)
         try:
             while True:
                 machine.blocked = outlet.full
-                machine.secure = machine.secure or ISSLTransport.providedBy(self.transport)
                 happened = machine.receive(data)
                 data = b""
                 if not happened:
@@ -152,35 +158,27 @@ class Pop3Session(Protocol):
 
     # The machine's requests
 
-    async def _enter(self, request: ev.Apop | ev.Password) -> None:
-        settings, guarded = self._settings, connection_of(self.transport)  # which is not to be found after its end
-        began = settings.reactor.seconds()
-        door = Door(settings.accounts, settings.opener, self._trouble)
-        result = await door.enter(request, self._stamp, lambda: not self._over)
+    async def _enter(self, request: ev.Login) -> None:
+        if self._entrance is None:
+            self._entrance = Entrance(self._settings, self.transport, self._machine, self._stamp, self._trouble)
+        result = await self._entrance.enter(request)
+        self.record.denied, self.record.claimed = self._entrance.denied, self._entrance.claimed
         if not isinstance(result, Entered):
-            self.record.denied += 1
-            self.record.claimed = pseudonym(request.name, settings.key)
-            if not result.at_once:
-                took = settings.reactor.seconds() - began
-                await self._wait(seconds_left(took, settings.answer_failures_after))
-            blame(guarded, request, result, settings.key)
             if not self._over:
-                self._go_on(self._machine.denied(result.denial))
+                self._go_on(result)
         elif self._over:
             result.mailbox.release()
         else:
-            self._mailbox = result.mailbox
-            self.record.user = result.user
-            self.record.mechanism = "apop" if isinstance(request, ev.Apop) else "password"
-            settle(self.transport)
-            self._go_on(self._machine.opened(result.mailbox.messages))
+            self._welcome(result, mechanism_of(request))
 
-    async def _wait(self, seconds: float) -> None:
-        if seconds > 0 and not self._over:
-            self._delay = deferLater(self._settings.reactor, seconds)
-            with suppress(CancelledError):  # the client has gone, and nobody waits for the answer
-                await self._delay
-            self._delay = None
+    def _welcome(self, entered: Entered, mechanism: str) -> None:
+        account, self._mailbox = entered.account, entered.mailbox
+        self.record.user, self.record.mechanism = account.name, mechanism
+        settle(self.transport)
+        impose(connection_of(self.transport), account)
+        terms = self._settings.terms
+        opened = self._machine.opened(self._mailbox.messages, terms.login_delay_of(account), terms.expire_of(account))
+        self._go_on(opened)
 
     def _switch(self, _: ev.StartTls) -> None:
         self._outlet.flush()
@@ -254,8 +252,8 @@ class Pop3Session(Protocol):
         self._over = True
         self._pieces = None
         self._machine.close()
-        if self._delay is not None:
-            self._delay.cancel()
+        if self._entrance is not None:
+            self._entrance.close()
         if self._transfer is not None:
             self._transfer.stop()
         if not self._updating:
@@ -271,7 +269,7 @@ class Pop3Session(Protocol):
         if not self._updating:
             self._release()
             self.record.octets_out = self._outlet.octets
-            self.record.tls = self._machine.secure
+            self.record.tls = self._machine.circumstances.secure
             self._report("session", self.record.fields(self._settings.reactor.seconds() - self._since))
 
     def _broken(self) -> None:
@@ -289,8 +287,7 @@ class Pop3Session(Protocol):
         self._settings.report(name, {**whose(self.transport), **fields})
 
     _ACTIONS: ClassVar[dict[type, Callable[..., _Work | None]]] = {
-        ev.Apop: _enter,
-        ev.Password: _enter,
+        **dict.fromkeys(ev.LOGINS, _enter),
         ev.StartTls: _switch,
         ev.Fetch: _send,
         ev.Listing: _list,

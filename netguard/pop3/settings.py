@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
+from netguard.pop3.login_delays import LoginDelays
 from netguard.wire import apop
+from netguard.wire.mechanisms import Circumstances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
 
-    from netguard.accounts.interface import Accounts
+    from netguard.accounts.interface import SaslAccounts
     from netguard.pop3.interface import Opener
+    from netguard.pop3.login_terms import LoginTerms
     from netguard.pop3.record import Report
 
 
@@ -23,29 +26,42 @@ def _fits_a_greeting(_: Settings, __: Attribute[str], hostname: str) -> None:
     apop.timestamp(bytes(apop.NONCE_OCTETS), hostname)
 
 
-def _not_negative(_: Settings, attribute: Attribute[float], seconds: float) -> None:
-    if not seconds >= 0:
-        raise ValueError(f"{attribute.name} must be 0 seconds or more, and is {seconds}")
-
-
 @frozen(eq=False)
 class Settings:
     """What all POP3 sessions of one service share; its factory's arguments say what each is.
 
     Raises:
-        ValueError: for a host name that cannot stand in a greeting, or a negative time.
+        ValueError: for a host name that cannot stand in a greeting.
     """
 
-    accounts: Accounts
+    accounts: SaslAccounts
     opener: Opener
     reactor: IReactorTime
     tls: Any
     hostname: str = field(validator=_fits_a_greeting)
-    answer_failures_after: float = field(validator=_not_negative)
     random: Callable[[int], bytes]
     report: Report
+    terms: LoginTerms
+    #: Who has to wait for the next login.
+    delays: LoginDelays = field(init=False)
+    #: Those of the mechanisms whose questions the accounts can answer.
+    enabled: tuple[str, ...] = field(init=False)
+    #: What a connection is like outside TLS.
+    clear: Circumstances = field(init=False)
     #: Makes pseudonyms of names that were refused; without it no reader of the log can guess a name back.
     key: bytes = field(init=False, repr=False, factory=lambda: os.urandom(16))
+
+    @delays.default
+    def _delays(self) -> LoginDelays:
+        return LoginDelays(self.reactor)
+
+    @enabled.default
+    def _enabled(self) -> tuple[str, ...]:
+        return tuple(name for name in self.terms.mechanisms if name in self.accounts.mechanisms)
+
+    @clear.default
+    def _clear(self) -> Circumstances:
+        return Circumstances(self.enabled)
 
     def stamp(self) -> bytes:
         """A fresh timestamp for one greeting."""

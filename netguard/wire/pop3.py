@@ -1,4 +1,4 @@
-"""POP3 without I/O (RFC 1939, 2449, 2595, 3206): a client's bytes in, answers and requests out.
+"""POP3 without I/O (RFC 1939, 2449, 2595, 3206, 5034): a client's bytes in, answers and requests out.
 
 The rules of this file:
 
@@ -13,14 +13,18 @@ What the commands mean is said by `netguard.wire.pop3_authorization` and `netgua
 
 from __future__ import annotations
 
+import os
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from netguard.wire.mechanisms import Circumstances
 from netguard.wire.pop3_authorization import Authorization
 from netguard.wire.pop3_events import (
+    LOGINS,
     Apop,
     Close,
     Commit,
+    Consult,
     Denial,
     Entry,
     Event,
@@ -28,15 +32,16 @@ from netguard.wire.pop3_events import (
     Listing,
     Malformed,
     Password,
+    Proved,
     Request,
     StartTls,
 )
 from netguard.wire.pop3_lines import Lines, TooLong
-from netguard.wire.pop3_phase import Bad
+from netguard.wire.pop3_phase import Bad, End
 from netguard.wire.pop3_transaction import Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from netguard.wire.pop3_phase import Said
 
@@ -47,6 +52,9 @@ ENOUGH = 4096
 TOO_MUCH = 128 * 1024
 # Commands obeyed in one call: it bounds what one call can make the caller hold and write.
 BATCH = 64
+
+
+_PLAIN = Circumstances()
 
 
 class MachineMisused(Exception):
@@ -68,18 +76,29 @@ class Pop3Machine:
     Args:
         stamp: the APOP timestamp of the greeting, with its angle brackets.
         stls: whether TLS can be started in this connection.
+        circumstances: what the connection is like at its beginning.
+        random: gives so many random octets.
+        host: the name of this server.
 
     Attributes:
         state: where the session is.
         blocked: set it while the client does not take its answers; commands then wait.
     """
 
-    def __init__(self, stamp: bytes, *, stls: bool = False) -> None:
+    def __init__(
+        self,
+        stamp: bytes,
+        *,
+        stls: bool = False,
+        circumstances: Circumstances = _PLAIN,
+        random: Callable[[int], bytes] = os.urandom,
+        host: str = "localhost",
+    ) -> None:
         self.state = State.AUTHORIZATION
         self.blocked = False
         self._stamp = stamp
         self._lines = Lines()
-        self._phase: Authorization | Transaction = Authorization(stls=stls)
+        self._phase: Authorization | Transaction = Authorization(circumstances, stls=stls, random=random, host=host)
         self._events: list[Event] = []
         self._awaited: Request | None = None
 
@@ -89,13 +108,13 @@ class Pop3Machine:
         return b"+OK POP3 ready " + self._stamp + b"\r\n"
 
     @property
-    def secure(self) -> bool:
-        """Whether the connection is inside TLS; the caller, who can see it, keeps this true."""
-        return self._phase.secure
+    def circumstances(self) -> Circumstances:
+        """What the connection is like; the caller, who can see it, keeps this true."""
+        return self._phase.circumstances
 
-    @secure.setter
-    def secure(self, secure: bool) -> None:
-        self._phase.secure = secure
+    @circumstances.setter
+    def circumstances(self, circumstances: Circumstances) -> None:
+        self._phase.circumstances = circumstances
 
     @property
     def pending(self) -> int:
@@ -121,7 +140,7 @@ class Pop3Machine:
                 self._attacked()
         try:
             for _ in range(BATCH):
-                if self._waiting or (line := self._lines.take()) is None:
+                if self._waiting or (line := self._lines.take(self._phase.longest)) is None:
                     break
                 self._take(self._phase.obey(line))
         except TooLong:
@@ -133,10 +152,14 @@ class Pop3Machine:
         return events
 
     def close(self) -> None:
-        """Forget what waits, and be deaf from now on."""
+        """Forget what waits, and be deaf from now on.
+
+        A question of SASL may still be answered: who goes away has guessed all the same.
+        """
         self.state = State.CLOSED
         self._lines.drop()
-        self._awaited = None
+        if type(self._awaited) is not Consult:
+            self._awaited = None
 
     @property
     def _waiting(self) -> bool:
@@ -150,8 +173,8 @@ class Pop3Machine:
             self._refuse(said)
         elif isinstance(said, StartTls):
             self._begin_tls(said)
-        elif isinstance(said, Close):
-            self._events.append(b"+OK bye\r\n")
+        elif isinstance(said, End):
+            self._events.append(said.answer)
             self._end(said.reason)
         else:
             if isinstance(said, Commit):
@@ -195,28 +218,46 @@ class Pop3Machine:
         self._events = []
         return self._events
 
-    def opened(self, entries: Sequence[Entry]) -> list[Event]:
-        """The login succeeded; these are the messages, numbered from 1 for the whole session."""
-        events = self._outcome(Apop, Password)
+    def answered(self, found: object) -> list[Event]:
+        """The answer to a question of SASL; what comes of it is an answer to the client, or one more request."""
+        events = self._outcome(Consult)
+        self._take(self._before_login.answered(found))
+        return events
+
+    def opened(
+        self, entries: Sequence[Entry], login_delay: float | None = None, expire: float | None = None
+    ) -> list[Event]:
+        """The login succeeded.
+
+        Args:
+            entries: the messages, numbered from 1 for the whole session.
+            login_delay: the least time from one login of this user to the next, seconds; None for no such rule.
+            expire: how long a message of this user is kept, days, `math.inf` for ever; None where nothing is said.
+        """
+        events = self._outcome(Apop, Password, Proved)
         self.state = State.TRANSACTION
-        self._phase = Transaction(entries, secure=self.secure)
+        self._phase = Transaction(self.circumstances, entries, login_delay, expire)
         events.append(b"+OK logged in\r\n")
         return events
 
     def denied(self, denial: Denial) -> list[Event]:
         """The login failed."""
-        events = self._outcome(Apop, Password)
+        events = self._outcome(*LOGINS)
         events.append(denial.value)
-        assert isinstance(self._phase, Authorization)  # noqa: S101 - nobody logs in twice
-        if (close := self._phase.denied(denial)) is not None:
-            self._end(close.reason)
+        if self._before_login.denied(denial):
+            self._end("too many failed logins")
         return events
 
     def switched(self) -> list[Event]:
         """TLS was started; what comes from now on came through it."""
         events = self._outcome(StartTls)
-        self.secure = True
+        self._before_login.switched()
         return events
+
+    @property
+    def _before_login(self) -> Authorization:
+        assert isinstance(self._phase, Authorization)  # noqa: S101 - what is asked for only there has its outcome there
+        return self._phase
 
     def fetched(self) -> list[Event]:
         """The message was sent whole."""

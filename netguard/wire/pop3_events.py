@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from netguard.wire.sasl import Question
+
 # Messages in one piece of a listing: 3 KiB of LIST, 5 to 20 KiB of UIDL.
 PIECE = 256
 
@@ -38,6 +40,7 @@ class Denial(Enum):
 
     CREDENTIALS = b"-ERR [AUTH] user unknown or secret wrong\r\n"
     IN_USE = b"-ERR [IN-USE] another session holds this mailbox\r\n"
+    TOO_SOON = b"-ERR [LOGIN-DELAY] logged in a moment ago, try again later\r\n"
     TROUBLE = b"-ERR [SYS/TEMP] out of order, try again later\r\n"
 
 
@@ -65,6 +68,43 @@ class Password:
 
     name: bytes
     password: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consult:
+    """Have a question of a SASL mechanism answered, then report `answered`, or `denied` when it cannot be.
+
+    Attributes:
+        mechanism: its name.
+        question: what it wants to know.
+    """
+
+    mechanism: str
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """Log somebody in who has proved by SASL who it is, then report `opened` or `denied`.
+
+    Attributes:
+        mechanism: its name.
+        name: the name of the account.
+    """
+
+    mechanism: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disproved:
+    """Somebody has failed to prove by SASL who it is: report `denied` as soon as that may be known.
+
+    Attributes:
+        mechanism: its name.
+    """
+
+    mechanism: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +169,9 @@ class Close:
     reason: str
 
 
-Request: TypeAlias = Apop | Password | StartTls | Fetch | Listing | Commit
+Login: TypeAlias = Apop | Password | Consult | Proved | Disproved
+LOGINS = (Apop, Password, Consult, Proved, Disproved)
+Request: TypeAlias = Login | StartTls | Fetch | Listing | Commit
 Event: TypeAlias = bytes | Request | Malformed | Close
 
 

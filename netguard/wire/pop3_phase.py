@@ -13,11 +13,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from netguard.wire.pop3_events import Close, Request
+from netguard.wire.pop3_lines import MAX_LINE
 
-# The commands that belong into one half only (RFC 1939, sections 4 and 5).
-AUTHORIZATION = (b"STLS", b"APOP", b"USER", b"PASS")
+if TYPE_CHECKING:
+    from netguard.wire.mechanisms import Circumstances
+    from netguard.wire.pop3_events import Request
+
+# The commands that belong into one half only (RFC 1939, RFC 2595, RFC 5034).
+AUTHORIZATION = (b"STLS", b"APOP", b"AUTH", b"USER", b"PASS")
 TRANSACTION = (b"NOOP", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE", b"RSET")
 
 
@@ -34,7 +37,21 @@ class Bad:
     answer: bytes
 
 
-Said: TypeAlias = "bytes | Bad | Close | Request"
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last answer of a session, which ends of itself.
+
+    Attributes:
+        answer: what the client is told.
+        reason: why it ends, for the log.
+    """
+
+    answer: bytes
+    reason: str
+
+
+QUIT = End(b"+OK bye\r\n", "quit")
+Said: TypeAlias = "bytes | Bad | End | Request"
 """What comes of a line."""
 
 
@@ -54,17 +71,19 @@ class Phase:
     """One half of a session: before the login, or after it.
 
     Attributes:
-        secure: whether the connection is inside TLS.
+        circumstances: what the connection is like.
         bad_left: how many more bad lines are borne.
+        longest: octets that the next line may have, with its CRLF.
     """
 
-    __slots__ = ("bad_left", "secure")
+    __slots__ = ("bad_left", "circumstances", "longest")
 
     COMMANDS: ClassVar[Mapping[bytes, Command]]
 
-    def __init__(self, *, secure: bool, bad_left: int) -> None:
-        self.secure = secure
+    def __init__(self, circumstances: Circumstances, bad_left: int) -> None:
+        self.circumstances = circumstances
         self.bad_left = bad_left
+        self.longest = MAX_LINE
 
     def obey(self, line: bytes) -> Said:
         """What comes of a line, which is without its CRLF."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from netguard.wire import pop3_capabilities as capabilities
-from netguard.wire.pop3_events import Close, Commit, Entry, Fetch, Listing, pieces
-from netguard.wire.pop3_phase import AUTHORIZATION, Bad, Command, Phase, Said, elsewhere
+from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, pieces
+from netguard.wire.pop3_phase import AUTHORIZATION, QUIT, Bad, Command, Phase, Said, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from netguard.wire.mechanisms import Circumstances
 
 # Dovecot's limit on commands that cannot be obeyed.
 BAD_AFTER_LOGIN = 20
@@ -31,24 +33,30 @@ class Transaction(Phase):
     """The TRANSACTION state of RFC 1939.
 
     Args:
+        circumstances: what the connection is like.
         entries: the messages, numbered from 1 for the whole session.
-        secure: whether the connection is inside TLS.
+        login_delay: the least time from one login of this user to the next, seconds; None for no such rule.
+        expire: how long a message of this user is kept, days, `math.inf` for ever; None where nothing is said.
     """
 
-    __slots__ = ("_deleted", "_deleted_octets", "_entries", "_octets")
+    __slots__ = ("_deleted", "_deleted_octets", "_entries", "_expire", "_login_delay", "_octets")
 
-    def __init__(self, entries: Sequence[Entry], *, secure: bool) -> None:
-        super().__init__(secure=secure, bad_left=BAD_AFTER_LOGIN)
+    def __init__(
+        self, circumstances: Circumstances, entries: Sequence[Entry], login_delay: float | None, expire: float | None
+    ) -> None:
+        super().__init__(circumstances, BAD_AFTER_LOGIN)
+        self._login_delay = login_delay
+        self._expire = expire
         self._entries = entries
         self._octets: int | None = None
         self._deleted: set[int] = set()
         self._deleted_octets = 0
 
     def _quit(self, _: bytes | None) -> Said:
-        return Commit(tuple(sorted(self._deleted))) if self._deleted else Close("quit")
+        return Commit(tuple(sorted(self._deleted))) if self._deleted else QUIT
 
     def _capa(self, _: bytes | None) -> Said:
-        return capabilities.after_login(secure=self.secure)
+        return capabilities.after_login(self.circumstances, login_delay=self._login_delay, expire=self._expire)
 
     def _noop(self, _: bytes | None) -> Said:
         return b"+OK\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from zope.interface import directlyProvides
 
 from netguard.accounts.interface import Account, AccountsTrouble
 from netguard.pop3.factory import Pop3Factory
+from netguard.pop3.login_terms import LoginTerms
 from netguard.pop3.mailbox_errors import MailboxInUse
 from netguard.pop3.session import Pop3Session
-from netguard.wire import apop
+from netguard.wire import apop, mechanisms, otp, sasl, scram
 
 FULL = 65_536
 
@@ -55,6 +57,10 @@ class Accounts:
     def __init__(self, held: Held) -> None:
         self.secrets = {b"alice": b"wonder land", b"bob": b"builder"}
         self.asked: list[tuple[bytes, ...]] = []
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.chains = {"alice": otp.State.begin("sha1", b"a pass phrase", "seed1", 100)}
+        self.mechanisms: tuple[str, ...] = mechanisms.ALL
+        self.questions: list[sasl.Question] = []
         self.anybody = False
         self.failure: Exception | None = None
         self._held = held
@@ -63,7 +69,10 @@ class Accounts:
         if self.failure is not None:
             return self._held.later(self.failure)
         known = self.anybody or (name in self.secrets and right)
-        return self._held.later(Account(name.decode("utf-8", "replace")) if known else None)
+        return self._held.later(self._of(name.decode("utf-8", "replace")) if known else None)
+
+    def _of(self, name: str) -> Account:
+        return Account(name, **self.settings.get(name, {}))
 
     def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Deferred[Account | None]:
         """Check a digest."""
@@ -74,6 +83,44 @@ class Accounts:
         """Check a password."""
         self.asked.append((b"password", name, password))
         return self._answer(name, self.secrets.get(name) == password)
+
+    def account(self, name: str) -> Deferred[Account | None]:
+        """Find an account."""
+        return self._answer(name.encode(), name.encode() in self.secrets)
+
+    def check_identity(self, wanted: str, identities: Collection[str]) -> Deferred[str | None]:
+        """Who a certificate names."""
+        known = [name for name in identities if name.encode() in self.secrets and wanted in ("", name)]
+        return self._held.later(known[0] if len(known) == 1 else None)
+
+    def answer(self, question: sasl.Question) -> Deferred[Any]:
+        """Answer a question."""
+        self.questions.append(question)
+        if self.failure is not None:
+            return self._held.later(self.failure)
+        return self._held.later(self._answer_to(question))
+
+    def _answer_to(self, question: sasl.Question) -> object:
+        match question:
+            case sasl.FindVerifier(name):
+                secret = self.secrets.get(name.encode())
+                mock = scram.mock(b"secret", name, scram.LEAST_ITERATIONS)
+                return mock if secret is None else scram.Verifier.of(secret, mock.salt, mock.iterations)
+            case sasl.FindOtp(name):
+                return self.chains.get(name, otp.mock(b"secret", name))
+            case sasl.SpendOtp(name, before, after):
+                right = self.chains.get(name) == before
+                if right:
+                    self.chains[name] = cast("otp.State", after)
+                return right
+            case sasl.CheckPassword(raw, password):
+                return raw.decode() if self.secrets.get(raw) == password else None
+            case sasl.CheckCram(raw, challenge, digest):
+                secret = self.secrets.get(raw, b"")
+                return raw.decode() if hmac.digest(secret, challenge, "md5").hex().encode() == digest else None
+            case sasl.CheckToken(_, token):
+                return {"token-of-alice": "alice"}.get(token)
+        raise AssertionError(question)
 
 
 @dataclass
@@ -271,6 +318,7 @@ class World:
         self.reports: list[tuple[str, dict[str, object]]] = []
         self.tls: object = None
         self.failures_after = 2.0
+        self.terms: dict[str, Any] = {}
 
     def factory(self) -> Pop3Factory:
         """The factory of its sessions."""
@@ -280,7 +328,7 @@ class World:
             reactor=self.clock,
             tls=self.tls,
             hostname="mail.example",
-            answer_failures_after=self.failures_after,
+            terms=LoginTerms(answer_failures_after=self.failures_after, **self.terms),
             report=lambda name, fields: self.reports.append((name, fields)),
         )
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netguard.pop3.login import Door, Entered, Refused, pseudonym, seconds_left
-from netguard.wire.pop3_events import Apop, Denial, Password
+from netguard.accounts.interface import Account
+from netguard.pop3.login import Door, Entered, Found, Refused
+from netguard.wire import sasl
+from netguard.wire.pop3_events import Apop, Denial, Disproved, Password, Proved
 
 if TYPE_CHECKING:
     from tests.pop3.doubles import World
@@ -22,13 +24,13 @@ def told() -> list[str]:
 @pytest.fixture
 def door(world: World, told: list[str]) -> Door:
     """A door to the world's mailboxes."""
-    return Door(world.accounts, world.opener, told.append)
+    return Door(world.factory().settings, told.append)
 
 
 async def test_password_opens(world: World, door: Door) -> None:
     """The right password opens the mailbox of its account."""
     entered = await door.enter(Password(b"alice", b"wonder land"), b"<x@y>", lambda: True)
-    assert entered == Entered("alice", world.mailbox)
+    assert entered == Entered(Account("alice"), world.mailbox)
 
 
 async def test_apop_is_checked_over_the_timestamp(world: World, door: Door) -> None:
@@ -61,26 +63,47 @@ async def test_account_with_an_impossible_name(world: World, door: Door, told: l
         def _answer(self, name: bytes, right: bool) -> object:
             return super()._answer(b"../" + name, right=right)
 
-    accounts = Renaming(world.held)
-    accounts.anybody = True
-    entered = await Door(accounts, world.opener, told.append).enter(Password(b"bob", b"s"), b"<x@y>", lambda: True)
+    world.accounts = Renaming(world.held)
+    world.accounts.anybody = True
+    entered = await Door(world.factory().settings, told.append).enter(Password(b"bob", b"s"), b"<x@y>", lambda: True)
     assert entered == Refused(Denial.TROUBLE, at_once=True)
     assert world.opener.opened == []
     assert told == ["opening a mailbox"]
 
 
-@pytest.mark.parametrize(
-    ("elapsed", "period", "left"),
-    [(0.0, 2.0, 2.0), (0.5, 2.0, 1.5), (2.0, 2.0, 2.0), (2.5, 2.0, 1.5), (7.0, 2.0, 1.0), (3.0, 0.0, 0.0)],
-)
-def test_seconds_left(elapsed: float, period: float, left: float) -> None:
-    """A failure is answered at the next multiple of the period; with none, at once."""
-    assert seconds_left(elapsed, period) == pytest.approx(left)
+async def test_who_has_proved_to_be_somebody_is_let_in(world: World, door: Door) -> None:
+    """SASL names the account; nothing more is checked, but that it is there."""
+    world.accounts.settings["alice"] = {"expire": 3.0}
+    entered = await door.enter(Proved("PLAIN", "alice"), b"<x@y>", lambda: True)
+    assert entered == Entered(Account("alice", expire=3.0), world.mailbox)
+    refused = Refused(Denial.CREDENTIALS, guessed=True)
+    assert await door.enter(Proved("PLAIN", "gone"), b"<x@y>", lambda: True) == refused
+    assert await door.enter(Disproved("PLAIN"), b"<x@y>", lambda: True) == refused
 
 
-def test_pseudonym() -> None:
-    """A pseudonym is the same for a name and a key, and differs for others."""
-    key = b"k" * 16
-    assert pseudonym(b"alice", key) == pseudonym(b"alice", key)
-    assert len({pseudonym(b"alice", key), pseudonym(b"bob", key), pseudonym(b"alice", b"j" * 16)}) == 3
-    assert pseudonym(b"\xff" * 500, key).isalnum()
+async def test_questions_are_answered_by_who_knows(world: World, door: Door, told: list[str]) -> None:
+    """The accounts; but whose certificate it is, they learn from the connection."""
+    assert await door.consult(sasl.CheckPassword(b"bob", b"builder"), tuple) == Found("bob")
+    assert await door.consult(sasl.CheckCertificate(""), lambda: ["bob", "nobody"]) == Found("bob")
+    world.accounts.failure = RuntimeError("on fire")
+    assert await door.consult(sasl.FindOtp("bob"), tuple) == Refused(Denial.TROUBLE)
+    assert told == ["checking credentials"]
+
+
+async def test_who_logs_in_too_often_has_to_wait(world: World, door: Door) -> None:
+    """From the last login; another user does not, and a wrong secret is not told from a right one by it."""
+    world.accounts.settings["alice"] = {"login_delay": 60.0}
+
+    async def come(name: bytes, password: bytes) -> object:
+        came = await door.enter(Password(name, password), b"<x@y>", lambda: True)
+        if isinstance(came, Entered):
+            came.mailbox.release()
+        return came.denial if isinstance(came, Refused) else None
+
+    assert await come(b"alice", b"wonder land") is None
+    assert await come(b"alice", b"wonder land") is Denial.TOO_SOON
+    assert await come(b"alice", b"wrong") is Denial.CREDENTIALS
+    assert await come(b"bob", b"builder") is None
+    assert await come(b"bob", b"builder") is None
+    world.clock.advance(60)
+    assert await come(b"alice", b"wonder land") is None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import string
+from binascii import b2a_base64
 from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from netguard.wire import pop3, pop3_authorization, pop3_lines, pop3_transaction
+from netguard.wire import mechanisms, pop3, pop3_authorization, pop3_lines, pop3_transaction
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import Pop3Machine
 from tests.pop3machine import DIGEST, MAILS, STAMP, drain, logged_in, new, played, said
@@ -100,7 +101,7 @@ def test_bad_commands_after_login() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [b"", b" ", b"  NOOP", b"\x16\x03\x01", b"AUTH PLAIN", b"NOOPS", b"\xc3\x84", b"GET / HTTP/1.1"]
+    "command", [b"", b" ", b"  NOOP", b"\x16\x03\x01", b"AUTHENTICATE", b"NOOPS", b"\xc3\x84", b"GET / HTTP/1.1"]
 )
 def test_junk_gets_an_answer(command: bytes) -> None:
     """Empty lines, binary junk and unknown commands get -ERR, not a close."""
@@ -165,6 +166,7 @@ def test_one_call_obeys_a_bounded_number() -> None:
     "outcome",
     [
         lambda m: m.opened([]),
+        lambda m: m.answered(None),
         lambda m: m.denied(ev.Denial.TROUBLE),
         lambda m: m.switched(),
         lambda m: m.fetched(),
@@ -188,6 +190,9 @@ DIALOGUES = st.lists(
             b"STAT\r\n", b"LIST\r\n", b"UIDL\r\n", b"LIST 1\r\n", b"UIDL 2\r\n", b"RETR 1\r\n", b"TOP 2 3\r\n",
             b"DELE 2\r\n", b"RSET\r\n", b"NOOP\r\n", b"CAPA\r\n", b"QUIT\r\n", b"QUIT x\r\n",
             b"APOP u " + DIGEST + b"\r\n",
+            b"AUTH\r\n", b"AUTH PLAIN\r\n", b"AUTH PLAIN AHUAcA==\r\n", b"AUTH PLAIN =\r\n", b"AHUAcA==\r\n", b"*\r\n",
+            b"AUTH SCRAM-SHA-256 " + b2a_base64(b"n,,n=u,r=fyko", newline=False) + b"\r\n", b"AUTH OTP AHU=\r\n",
+            b"aGV4OjAwMDAwMDAwMDAwMDAwMDA=\r\n", b"AUTH NTLM\r\n", b"y" * 600 + b"\r\n",
             b"USER u\r\n", b"PASS a b \r\n", b"XXXX\r\n", b"\r\n", b"A\nB\r\n", b"A\0\r\n", b"\r\r\n", b"x" * 600,
         ]
     ),
@@ -207,32 +212,50 @@ def test_whole_is_split_is_byte_by_byte(lines: list[bytes], places: list[int], i
     data = b"".join(lines)
 
     def machine() -> Pop3Machine:
-        return logged_in(secure=secure) if inside else new(secure=secure)
+        return logged_in(secure=secure) if inside else new(secure=secure, enabled=mechanisms.ALL)
 
     whole = played(machine(), [data])
     assert played(machine(), cut(data, places)) == whole
     assert played(machine(), [bytes([octet]) for octet in data]) == whole
 
 
+DEFINED = (bytes, ev.Malformed, ev.Close, ev.Fetch, ev.Listing, ev.Apop, ev.Consult, ev.StartTls)
+
+
 @given(st.lists(st.binary(max_size=300), max_size=20), st.booleans(), st.booleans())
 @example([b"STLS\r\n", b"\x16\x03"], False, False)
 def test_random_bytes_never_raise(chunks: list[bytes], inside: bool, stls: bool) -> None:
     """Any bytes at all get defined events, bounded in number, and bounded bytes are kept."""
-    machine = logged_in() if inside else new(stls=stls)
+    machine = logged_in() if inside else new(stls=stls, enabled=mechanisms.ALL)
     for chunk in chunks:
         for event in drain(machine, chunk):
-            assert isinstance(event, bytes | ev.Malformed | ev.Close | ev.Fetch | ev.Listing | ev.Apop | ev.StartTls)
+            assert isinstance(
+                event, bytes | ev.Malformed | ev.Close | ev.Fetch | ev.Listing | ev.Apop | ev.Consult | ev.StartTls
+            )
         assert machine.pending <= pop3.TOO_MUCH
 
 
 WORDS = st.text(string.ascii_letters + string.digits, min_size=6, max_size=40).map(str.encode)
 
 
-@given(st.sampled_from([b"%s\r\n", b"USER %s %s\r\n", b"RETR %s\r\n", b"APOP %s\r\n", b"TOP %s\r\n"]), WORDS)
+@given(
+    st.sampled_from(
+        [
+            b"%s\r\n",
+            b"USER %s %s\r\n",
+            b"RETR %s\r\n",
+            b"APOP %s\r\n",
+            b"TOP %s\r\n",
+            b"AUTH %s\r\n",
+            b"AUTH PLAIN %s\r\n",
+        ]
+    ),
+    WORDS,
+)
 def test_nothing_is_reflected(form: bytes, word: bytes) -> None:
     """No answer and no report holds what the client sent."""
     word = b"Zq9" + word
-    for machine in (new(), new(secure=True), logged_in()):
+    for machine in (new(), new(secure=True, enabled=mechanisms.ALL), logged_in()):
         events = drain(machine, form.replace(b"%s", word))
         assert events
         assert not any(word.lower() in repr(event).encode().lower() for event in events)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from binascii import b2a_base64
+
 import pytest
 
-from netguard.wire import pop3_authorization
+from netguard.wire import mechanisms, pop3_authorization, sasl
 from netguard.wire import pop3_events as ev
-from netguard.wire.pop3 import State
-from tests.pop3machine import DIGEST, MAILS, answers, drain, logged_in, new, said
+from netguard.wire.mechanisms import Circumstances
+from netguard.wire.pop3 import Pop3Machine, State
+from tests.pop3machine import DIGEST, MAILS, STAMP, answers, drain, logged_in, new, said
 
 # Login
 
@@ -192,3 +195,156 @@ def test_stls_behind_a_login_that_fails() -> None:
     drain(machine, b"APOP u " + DIGEST + b"\r\nSTLS\r\nCAPA\r\n")
     machine.denied(ev.Denial.CREDENTIALS)
     assert drain(machine)[-1] == ev.Close("data behind STLS")
+
+
+# AUTH
+
+
+def able(*, secure: bool = True) -> Pop3Machine:
+    """A machine that takes every mechanism."""
+    return new(secure=secure, enabled=mechanisms.ALL)
+
+
+PLAIN = b2a_base64(b"\0alice\0x", newline=False)
+ASKED = ev.Consult("PLAIN", sasl.CheckPassword(b"alice", b"x"))
+
+
+@pytest.mark.parametrize(
+    "said_before",
+    [b"AUTH PLAIN " + PLAIN + b"\r\n", b"AUTH PLAIN\r\n" + PLAIN + b"\r\n", b"auth plain\r\n" + PLAIN + b"\r\n"],
+)
+def test_an_initial_response_is_a_response(said_before: bytes) -> None:
+    """With the command or behind it, the mechanism asks the same; then whoever it is is to be let in."""
+    machine = able()
+    assert [each for each in drain(machine, said_before) if each != b"+ \r\n"] == [ASKED]
+    assert machine.answered("alice") == [ev.Proved("PLAIN", "alice")]
+    assert machine.opened(MAILS) == [b"+OK logged in\r\n"]
+    assert said(machine, b"AUTH PLAIN") == b"-ERR logged in already\r\n"
+
+
+def test_who_is_not_right_is_denied_when_the_caller_says_so() -> None:
+    """A wrong secret is a request of its own, since the answer has its moment; then there may be another try."""
+    machine = able()
+    drain(machine, b"AUTH PLAIN " + PLAIN + b"\r\n")
+    assert machine.answered(None) == [ev.Disproved("PLAIN")]
+    assert drain(machine, b"NOOP\r\n") == []
+    assert machine.denied(ev.Denial.CREDENTIALS) == [ev.Denial.CREDENTIALS.value]
+    assert drain(machine) == [ev.Malformed("command in the wrong state"), b"-ERR log in first\r\n"]
+    assert drain(machine, b"AUTH PLAIN " + PLAIN + b"\r\n") == [ASKED]
+
+
+def test_accounts_in_trouble_end_the_exchange() -> None:
+    """The next line is a command again."""
+    machine = able()
+    drain(machine, b"AUTH PLAIN " + PLAIN + b"\r\n")
+    assert machine.denied(ev.Denial.TROUBLE) == [ev.Denial.TROUBLE.value]
+    assert said(machine, b"QUIT") == b"+OK bye\r\n"
+
+
+def test_who_goes_away_may_still_be_found_wrong() -> None:
+    """The machine is deaf, but says what came of the question."""
+    machine = able()
+    drain(machine, b"AUTH PLAIN " + PLAIN + b"\r\n")
+    machine.close()
+    assert machine.answered(None) == [ev.Disproved("PLAIN")]
+    assert drain(machine, b"QUIT\r\n") == []
+
+
+@pytest.mark.parametrize("name", [b"PLAIN", b"LOGIN", b"OAUTHBEARER"])
+def test_in_clear_a_password_is_not_even_asked_for(name: bytes) -> None:
+    """Nor is one looked at that was sent all the same; that is no misdeed."""
+    machine = able(secure=False)
+    for command in (b"AUTH " + name, b"AUTH " + name + b" " + PLAIN):
+        assert said(machine, command) == b"-ERR [SYS/PERM] a password is taken only inside TLS\r\n"
+
+
+@pytest.mark.parametrize("name", [b"NTLM", b"GSSAPI", b"", b" PLAIN", b"PLAIN\xff", b"EXTERNAL", b"SCRAM-SHA-256-PLUS"])
+def test_a_mechanism_that_is_not_offered(name: bytes) -> None:
+    """It is refused; clients that try what they know do nothing bad."""
+    assert drain(able(secure=False), b"AUTH " + name + b"\r\n") == [b"-ERR this mechanism is not offered here\r\n"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ([b"AUTH PLAIN ="], "not three words parted by NUL"),
+        ([b"AUTH PLAIN "], "initial response is not base64"),
+        ([b"AUTH PLAIN a b"], "initial response is not base64"),
+        ([b"AUTH PLAIN", b"!"], "response is not base64"),
+        ([b"AUTH PLAIN", b" " + PLAIN], "response is not base64"),
+        ([b"AUTH PLAIN", PLAIN + b"\0"], "response is not base64"),
+        ([b"AUTH PLAIN", PLAIN[:-1]], "response is not base64"),
+        ([b"AUTH PLAIN", b"QUIT"], "not three words parted by NUL"),
+        ([b"AUTH PLAIN", b""], "not three words parted by NUL"),
+        ([b"AUTH CRAM-MD5 ="], "initial response where none is due"),
+    ],
+)
+def test_what_is_malformed_ends_the_exchange_only(lines: list[bytes], problem: str) -> None:
+    """One -ERR, one misdeed, and the session goes on."""
+    machine = able()
+    events = drain(machine, b"".join(line + b"\r\n" for line in lines))
+    assert events[-2:] == [ev.Malformed(problem), b"-ERR malformed response\r\n"]
+    assert drain(machine, b"AUTH PLAIN " + PLAIN + b"\r\n") == [ASKED]
+
+
+def test_a_client_may_give_up() -> None:
+    """A star ends the exchange."""
+    machine = able()
+    assert drain(machine, b"AUTH PLAIN\r\n*\r\nUSER a\r\n") == [
+        b"+ \r\n", b"-ERR cancelled\r\n", b"+OK and the password\r\n"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", [b"AUTH PLAIN\r\n*\r\n", b"AUTH NTLM\r\n"])
+def test_attempts_are_bounded(lines: bytes) -> None:
+    """Also those that were given up, and those by a mechanism that is not there."""
+    machine = able()
+    events = drain(machine, lines * (pop3_authorization.MAX_ATTEMPTS + 1))
+    assert events[-2:] == [b"-ERR too many AUTH commands\r\n", ev.Close("too many AUTH commands")]
+    assert sum(isinstance(each, bytes) for each in events[:-2]) == lines.count(b"\n") * pop3_authorization.MAX_ATTEMPTS
+
+
+def test_a_downgrade_is_told() -> None:
+    """Who could bind, and was not shown -PLUS where it was offered, has somebody in between: it may know."""
+    machine = able()
+    first = b2a_base64(b"y,,n=alice,r=fyko", newline=False)
+    problem = "SCRAM downgrade: the client was not shown -PLUS"
+    assert drain(machine, b"AUTH SCRAM-SHA-256 " + first + b"\r\n") == [
+        ev.Malformed(problem), b"-ERR [SYS/PERM] " + problem.encode() + b"\r\n"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("octets", [512, 513, sasl.MAX_LINE])
+def test_a_response_may_be_longer_than_a_command(octets: int) -> None:
+    """Up to the bound of SASL, however it is cut; the machine is not sated by a line that is on its way."""
+    machine = able()
+    drain(machine, b"AUTH OAUTHBEARER\r\n")
+    line = b"A" * (octets - 2)
+    assert drain(machine, line) == []
+    assert not machine.sated
+    assert drain(machine, b"\r\n")[-1] == b"-ERR malformed response\r\n"
+    assert drain(machine, b"USER " + b"x" * 600)[-1] == ev.Close("line too long")
+
+
+def test_an_endless_response() -> None:
+    """One octet more than the bound is the end."""
+    machine = able()
+    drain(machine, b"AUTH PLAIN\r\n")
+    assert drain(machine, b"A" * sasl.MAX_LINE)[-1] == ev.Close("line too long")
+    assert machine.pending == 0
+
+
+def test_auth_ends_that_a_pass_counts() -> None:
+    """As every command does."""
+    machine = able()
+    drain(machine, b"USER alice\r\nAUTH PLAIN\r\n*\r\n")
+    assert said(machine, b"PASS x") == b"-ERR USER first\r\n"
+
+
+def test_after_stls_all_begins_anew() -> None:
+    """What TLS is needed for is offered; what was begun before is not gone on with."""
+    machine = Pop3Machine(STAMP, stls=True, circumstances=Circumstances(mechanisms.DEFAULT))
+    assert b"SASL SCRAM-SHA-256 OTP\r\n" in said(machine, b"CAPA")
+    drain(machine, b"AUTH OTP\r\n*\r\nSTLS\r\n")
+    machine.switched()
+    assert b"SASL SCRAM-SHA-256 OAUTHBEARER OTP PLAIN\r\n" in said(machine, b"CAPA")

@@ -92,6 +92,7 @@ def test_denials_are_single_lines_with_codes() -> None:
     assert codes == {
         ev.Denial.CREDENTIALS: b"[AUTH]",
         ev.Denial.IN_USE: b"[IN-USE]",
+        ev.Denial.TOO_SOON: b"[LOGIN-DELAY]",
         ev.Denial.TROUBLE: b"[SYS/TEMP]",
     }
     assert all(d.value.startswith(b"-ERR ") and d.value.count(b"\r\n") == 1 for d in ev.Denial)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from netguard.wire.mechanisms import Circumstances
 from netguard.wire.pop3_phase import Bad, Command, Phase, Said, elsewhere
 
 
@@ -36,7 +37,7 @@ class Small(Phase):
 )
 def test_a_command_is_obeyed(line: bytes, said: bytes) -> None:
     """In any case of its letters, with the rest of the line as it came."""
-    assert Small(secure=False, bad_left=1).obey(line) == said
+    assert Small(Circumstances(), 1).obey(line) == said
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,6 @@ def test_a_command_is_obeyed(line: bytes, said: bytes) -> None:
 )
 def test_what_is_no_command_is_bad(line: bytes, problem: str) -> None:
     """It has a reason for the log."""
-    said = Small(secure=False, bad_left=1).obey(line)
+    said = Small(Circumstances(), 1).obey(line)
     assert isinstance(said, Bad)
     assert said.problem == problem
