@@ -129,7 +129,8 @@ claims, or why it names nobody; it proves nothing |
 | `way` | for `would_pause`: `in` or `out` |
 | `service` | for `guarding` and `unguarded`: what it is |
 
-netguard-pop adds, in `session`: `tls`, `mechanism` (`apop`, `password` or `-`), `denied` (failed logins), `retrieved`
+netguard-pop adds, in `session`: `tls`, `mechanism` (`apop`, `password`, one of SASL such as
+`scram-sha-256`, or `-`), `denied` (failed logins), `retrieved`
 and `deleted` (messages), `user` (who logged in), and `claimed`, a pseudonym of a name that was refused: the name
 itself may be a password in the wrong field. In `malformed`: `problem`, or for a mailbox `mailbox` and `entry`; in
 `error`: `doing`, `where` and `problem`.

@@ -189,12 +189,12 @@ class Server:
 
     @classmethod
     def start(cls, *words: str, cwd: Path) -> Server:
-        """Start ``netguard-pop`` with these options."""
+        """Start ``netguard-pop`` with these options; modules of its folder can be imported."""
         command = [TWISTD, "-n", "--pidfile=", "netguard-pop", "--log-format", "json", *words]
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment(),
+            env=environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

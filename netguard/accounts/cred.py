@@ -112,6 +112,12 @@ class ForeignAccounts:
         self._by_password = [each for each in checkers if IUsernamePassword in each.credentialInterfaces]
         self._by_proof = [each for each in checkers if IUsernameHashedPassword in each.credentialInterfaces]
 
+    def verify(self) -> None:
+        """Nothing is known of what the checkers need."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
     @property
     def mechanisms(self) -> tuple[str, ...]:
         """PLAIN, LOGIN and CRAM-MD5, as far as there are checkers for them."""

@@ -17,7 +17,6 @@ from twisted.internet.defer import DeferredList
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
-from netguard.accounts.checks import StoredAccounts
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
 from netguard.before_tls import BeforeTls
@@ -28,6 +27,7 @@ from netguard.guarded_endpoints import Together
 from netguard.plugins.guard_options import GuardOptions
 from netguard.plugins.listening import ListeningService
 from netguard.plugins.pop_demo import LOOPBACK, Demo
+from netguard.plugins.pop_logins import LoginOptions
 from netguard.plugins.reloading import Reloading
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
@@ -38,7 +38,7 @@ PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
 _Service: Any = MultiService  # it is not annotated
 
 
-class Options(GuardOptions):
+class Options(LoginOptions, GuardOptions):
     """The command line of netguard-pop."""
 
     synopsis = (
@@ -46,7 +46,8 @@ class Options(GuardOptions):
     )
     surface = "pop"
     about = """
-A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS only; every connection is guarded.
+A POP3 server for Maildirs. No password travels in clear: logins are by SASL (SCRAM, and more inside TLS), by APOP,
+and by USER and PASS inside TLS only. Every connection is guarded.
 
   netguard users -a accounts.sqlite add alice --generate
   twistd -n netguard-pop --maildir '/var/mail/{user}' --accounts accounts.sqlite --tls server.pem
@@ -54,7 +55,6 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
 """
     optParameters = [  # noqa: RUF012 - twisted.python.usage gathers these lists from the classes
         ["maildir", None, None, "the users' Maildirs, as in '/var/mail/{user}' or '~/Maildir' (one user)"],
-        ["accounts", None, None, "the accounts file that 'netguard users' makes"],
         ["hostname", None, None, "the name of this server in its greeting (default: this machine's)"],
         ["uidl", None, "native", "whose unique-ids mail keeps that was known to them: native, dovecot or courier"],
         [
@@ -100,9 +100,9 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
             raise usage.UsageError(f"{self['directory']!r} is one word too many; a directory stands only behind --demo")
         if self["demo"]:
             self._prepare_demo()
-        for needed in ("maildir", "accounts"):
-            if self[needed] is None:
-                raise usage.UsageError(f"--{needed} is missing; try --demo to see how it works")
+        if self["maildir"] is None:
+            raise usage.UsageError("--maildir is missing; try --demo to see how it works")
+        self.check_logins()
         if self["tls-ca"] is not None and not self.tls:
             raise usage.UsageError("--tls-ca asks clients for certificates inside TLS, which needs one here: --tls PEM")
         if not self.listens:
@@ -110,7 +110,7 @@ A POP3 server for Maildirs. Logins are by APOP, and by USER and PASS inside TLS 
         self.config.refuse_others(self.listens)
 
     def _prepare_demo(self) -> None:
-        given = {option: self[option] for option in ("maildir", "accounts", "tls-ca")}
+        given = {option: self[option] for option in ("maildir", "accounts", "tls-ca")} | {"auth": self.checkers}
         given |= {"tls": self.tls, "listen": self.listens}
         for option, value in given.items():
             if value:
@@ -161,7 +161,7 @@ class PopService(_Service):  # type: ignore[misc]
         super().__init__()
         self._demo = options.demo
         self._reactor = reactor
-        self._accounts = StoredAccounts(options["accounts"])
+        self._accounts = options.who_may()
         with _as_later(options.parent or {}):
             self._accounts.verify()
             single = _is_single(options)
@@ -174,6 +174,7 @@ class PopService(_Service):  # type: ignore[misc]
             reactor=reactor,
             tls=tls,
             hostname=options["hostname"] or _hostname(),
+            terms=options.terms,
         )
         together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
         for description in options.listens:
@@ -248,9 +249,11 @@ def _is_single(options: Options) -> bool:
     """Whether one mailbox without a user's name in its path is what the operator meant."""
     if PLACEHOLDER in options["maildir"]:
         return False
-    with closing(Store(options["accounts"])) as store:
-        users = len(store.users())
-    if users > 1:
+    users = "all"
+    if not options.checkers:
+        with closing(Store(options["accounts"])) as store:
+            users = str(len(store.users()))
+    if users not in ("0", "1"):
         raise ValueError(
             f"--maildir {options['maildir']}: {users} users would share one mailbox; put {PLACEHOLDER} in the path"
         )

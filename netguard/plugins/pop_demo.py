@@ -13,8 +13,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from netguard.accounts import passwords
-from netguard.accounts.credentials import APOP, PASSWORD, generate
+from netguard.accounts.credentials import APOP, SCRAM, generate, scram_verifier
 from netguard.accounts.store import Store
 from netguard.process.selfsigned import self_signed
 
@@ -83,7 +82,7 @@ class Demo:
         unfinished = self.directory / ".accounts.unfinished"
         with closing(Store(unfinished)) as store:
             store.create()
-            store.add(USER, {APOP: secret, PASSWORD: passwords.hashed(secret.encode())})
+            store.add(USER, {APOP: secret, SCRAM: scram_verifier(secret, store.found(USER).iterations)})
         unfinished.rename(self.accounts)
 
     def _make_mail(self) -> None:

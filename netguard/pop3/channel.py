@@ -5,7 +5,7 @@ The rules of this file:
 * `tls-exporter` (RFC 9266) is had in TLS 1.3 only: below, the RFC wants an extended master secret, and nobody here can
   see whether there is one. `tls-server-end-point` (RFC 5929) is had in every version, for clients that know no other.
 * Nothing is computed before somebody asks: most sessions never do.
-* A certificate counts only where the context asked for one, and so verified it.
+* Whether a certificate was verified is known to who made the TLS, and not here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from OpenSSL import SSL
-
-from netguard.wire import mechanisms
-from netguard.wire.mechanisms import Circumstances
 
 _EXPORTER_LABEL, _EXPORTER_OCTETS = b"EXPORTER-Channel-Binding", 32
 
@@ -104,37 +101,11 @@ def names_in(certificate: x509.Certificate, kind: str) -> tuple[str, ...]:
     return tuple(names.get_values_for_type(KINDS[kind]))
 
 
-def identities(transport: object, kind: str) -> tuple[str, ...]:
-    """The names that the client's certificate proves; none where it showed no certificate, or nobody verified it.
+def bindings(transport: object) -> Mapping[str, bytes]:
+    """What binds a login to the connection that a session has; nothing, where the TLS is of another make.
 
     Args:
-        transport: what the session has.
-        kind: one of `KINDS`.
+        transport: inside TLS, whose handshake is over.
     """
-    connection = _tls_of(transport)
-    if connection is None or not connection.get_verify_mode() & SSL.VERIFY_PEER:
-        return ()
-    shown = connection.get_peer_certificate()
-    return () if shown is None else names_in(shown.to_cryptography(), kind)
-
-
-def circumstances(transport: object, enabled: tuple[str, ...], kind: str) -> Circumstances:
-    """What a connection is like inside TLS.
-
-    Args:
-        transport: what the session has; the handshake is over.
-        enabled: the mechanisms that may be used.
-        kind: one of `KINDS`: which names in a certificate are names of users.
-    """
-    connection = _tls_of(transport)
-    return Circumstances(
-        enabled,
-        secure=True,
-        bindings={} if connection is None else Bindings(connection),
-        certificate=mechanisms.EXTERNAL in enabled and bool(identities(transport, kind)),
-    )
-
-
-def _tls_of(transport: object) -> SSL.Connection | None:
     handle = getattr(transport, "getHandle", lambda: None)()
-    return handle if isinstance(handle, SSL.Connection) else None
+    return Bindings(handle) if isinstance(handle, SSL.Connection) else {}

@@ -20,7 +20,6 @@ from twisted.internet.task import deferLater
 
 from netguard.application import connection_of
 from netguard.pop3.attempt import Attempt
-from netguard.pop3.channel import identities
 from netguard.pop3.login import Door, Entered, Refused
 from netguard.wire.pop3_events import LOGINS, Consult
 
@@ -64,7 +63,7 @@ class Entrance:
         self._guarded = connection_of(transport)  # which is not to be found after its end
         self._machine = machine
         self._stamp = stamp
-        self._identities = partial(identities, transport, settings.terms.certificate_names)
+        self._identities = partial(settings.terms.identities, transport)
         self._door = Door(settings, trouble)
         self._attempt = Attempt()
         self._delay: Deferred[None] | None = None

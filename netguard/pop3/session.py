@@ -18,7 +18,6 @@ from twisted.internet.protocol import Protocol, connectionDone
 
 from netguard.application import connection_of, misdeed, settle
 from netguard.pop3.account_limits import impose
-from netguard.pop3.channel import circumstances
 from netguard.pop3.entrance import Entrance
 from netguard.pop3.login import Entered
 from netguard.pop3.outlet import Outlet
@@ -111,8 +110,7 @@ class Pop3Session(Protocol):
         machine, outlet = self._machine, self._outlet
         if not self._secure and ISSLTransport.providedBy(self.transport):
             self._secure = True
-            names = self._settings.terms.certificate_names
-            machine.circumstances = circumstances(self.transport, self._settings.enabled, names)
+            machine.circumstances = self._settings.inside_tls(self.transport)
         try:
             while True:
                 machine.blocked = outlet.full

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import Attribute, field, frozen
 
+from netguard.pop3.channel import bindings
 from netguard.pop3.login_delays import LoginDelays
 from netguard.wire import apop
-from netguard.wire.mechanisms import Circumstances
+from netguard.wire.mechanisms import EXTERNAL, Circumstances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,15 @@ class Settings:
     @clear.default
     def _clear(self) -> Circumstances:
         return Circumstances(self.enabled)
+
+    def inside_tls(self, transport: object) -> Circumstances:
+        """What a connection is like inside TLS, whose handshake is over.
+
+        Args:
+            transport: what its session has.
+        """
+        names = self.terms.identities(transport) if EXTERNAL in self.enabled else ()
+        return Circumstances(self.enabled, secure=True, bindings=bindings(transport), certificate=bool(names))
 
     def stamp(self) -> bytes:
         """A fresh timestamp for one greeting."""

@@ -140,9 +140,10 @@ def test_without_quit_nothing_is_deleted(login: Login, server: Server, site: Sit
 
 
 def curl_login(how: str, server: Server, site: Site) -> list[str]:
-    """The options and the address for a login. curl takes APOP wherever it is offered, in TLS as well."""
+    """The options and the address for a login. By itself, curl takes APOP in clear, and SASL's PLAIN inside TLS."""
     plain, tls = server.ports(2)
-    netrc = private(site.folder / "netrc", f"default login {USER} password {APOP_SECRET}\n")
+    secret = APOP_SECRET if how == "apop" else f'"{PASSWORD_SECRET}"'
+    netrc = private(site.folder / "netrc", f"default login {USER} password {secret}\n")
     options = ["curl", "--silent", "--show-error", "--max-time", str(PATIENCE), "--netrc-file", netrc]
     return [
         *options,

@@ -102,6 +102,12 @@ MISTAKES = {
     "unknown guard": Mistake("--observe IdelTimeout", "guard in observe 'IdelTimeout'; did you mean 'IdleTimeout'?"),
     "one word too many": Mistake("extra", "'extra' is one word too many"),
     "an option behind the directory": Mistake("--demo extra --idle 3s", "'--idle' is one word too many; options stand"),
+    "a mechanism that is none": Mistake("--mechanisms plian", "--mechanisms: 'PLIAN' is none; did you mean PLAIN?"),
+    "a checker of ours without accounts": Mistake(
+        "--maildir {folder}/mail/{user} --auth netguard:{folder}/none",
+        "--auth netguard: accounts file {folder}/none: No such file",
+        complete=False,
+    ),
     "log format": Mistake("--log-format xml", "--log-format is text or json, not 'xml'"),
     "foreign accounts": Mistake(
         "",
@@ -572,7 +578,8 @@ ARGUMENTS = (
     b" %s%n",
 )
 OURS = re.compile(
-    rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|\+OK 1 17[0-9]+[.]hello[.]host|\+OK|[A-Z-]+|IMPLEMENTATION netguard"
+    rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|SASL [A-Z0-9 -]+"
+    rb"|\+OK 1 17[0-9]+[.]hello[.]host|\+OK|[A-Z-]+|IMPLEMENTATION netguard"
     rb"|1 25|1 [!-~]+|Subject: hello||hello|\."
 )
 

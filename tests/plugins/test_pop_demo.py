@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from netguard.accounts import passwords
-from netguard.accounts.credentials import APOP, PASSWORD
+from netguard.accounts.credentials import APOP, SCRAM
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
+from netguard.plugins import pop_demo
 from netguard.plugins.pop_demo import USER, Demo, samples
 from tests.popserver import PATIENCE, ROOT, Output, Server, environment, on_the_wire, serving, stored
 
@@ -42,7 +42,7 @@ def test_makes_all_that_is_needed(demo: Demo) -> None:
     (user,) = store.users()
     secret = store.secret(USER, APOP)
     store.close()
-    assert (user.name, user.kinds) == (USER, (APOP, PASSWORD))
+    assert (user.name, user.kinds) == (USER, (APOP, SCRAM))
     assert demo.secret.read_text() == f"{secret}\n"
     for path in (demo.accounts, demo.secret, demo.netrc, demo.certificate):
         assert path.stat().st_mode & 0o077 == 0
@@ -89,7 +89,7 @@ def test_an_interrupted_one_is_not_taken_for_whole(tmp_path: Path, monkeypatch: 
 
     demo = Demo(tmp_path / "demo")
     with monkeypatch.context() as patched:
-        patched.setattr(passwords, "hashed", interrupt)
+        patched.setattr(pop_demo, "scram_verifier", interrupt)
         with pytest.raises(KeyboardInterrupt):
             demo.prepare()
     with pytest.raises(ValueError, match="holds no demonstration"):

@@ -15,10 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
-from OpenSSL.crypto import X509
 
-from netguard.pop3.channel import Bindings, circumstances, end_point, identities, names_in
-from netguard.wire import mechanisms
+from netguard.pop3.channel import Bindings, bindings, end_point, names_in
 
 _SHA256 = SHA256()
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -90,13 +88,13 @@ def test_end_point_below() -> None:
     """In TLS 1.2 there is no exporter to be trusted, but the hash of the certificate."""
     shown = certificate()
     server, _ = connect(context(shown, SSL.TLS1_2_VERSION), context(None, SSL.TLS1_2_VERSION))
-    bindings = Bindings(server)
+    found = Bindings(server)
     expected = hashlib.sha256(shown.public_bytes(Encoding.DER)).digest()
-    assert dict(bindings) == {"tls-server-end-point": expected}
+    assert dict(found) == {"tls-server-end-point": expected}
     with pytest.raises(KeyError):
-        bindings["tls-exporter"]
+        found["tls-exporter"]
     with pytest.raises(KeyError):
-        bindings["tls-unique"]
+        found["tls-unique"]
 
 
 SIGNED_WITH_SHA1 = base64.b64decode(
@@ -159,34 +157,13 @@ def test_a_certificate_that_cannot_be_read_names_nobody() -> None:
     assert names_in(made.add_extension(damaged, critical=False).sign(KEY, SHA256()), "email") == ()
 
 
-@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
-def test_whose_certificate_it_is(version: int) -> None:
-    """One that the context asked for and verified counts, and EXTERNAL is offered with it alone."""
-    shown = certificate(*ALICE)
-    server = context(certificate(), version)
-    server.set_verify(SSL.VERIFY_PEER)
-    store = server.get_cert_store()
-    assert store is not None
-    store.add_cert(X509.from_cryptography(shown))
-    for own, names in ((shown, ("alice", "alice@example.org")), (None, ())):
-        transport = Transport(connect(server, context(own, version))[0])
-        assert identities(transport, "email") == names
-        found = circumstances(transport, mechanisms.DEFAULT, "email")
-        assert found.secure
-        assert (mechanisms.EXTERNAL in found.offered) is bool(names)
-        assert mechanisms.SCRAM_PLUS in found.offered
-
-
-def test_what_nobody_verified_names_nobody() -> None:
-    """A context that asks for no certificate gets none, and one that looks at none is not believed."""
-    server = context(certificate(), SSL.TLS1_3_VERSION)
-    transport = Transport(connect(server, context(certificate(*ALICE), SSL.TLS1_3_VERSION))[0])
-    assert identities(transport, "email") == ()
-
-
 @pytest.mark.parametrize("transport", [Transport(None), Transport(object()), object()])
-def test_tls_of_another_make(transport: object) -> None:
-    """It is TLS, but binds nothing and names nobody."""
-    found = circumstances(transport, mechanisms.DEFAULT, "email")
-    assert (found.secure, dict(found.bindings), found.certificate) == (True, {}, False)
-    assert identities(transport, "email") == ()
+def test_tls_of_another_make_binds_nothing(transport: object) -> None:
+    """As that of a test, or of a reactor that has its own."""
+    assert dict(bindings(transport)) == {}
+
+
+def test_the_transport_of_a_session_leads_to_its_tls() -> None:
+    """By the handle, as Twisted's transports have it."""
+    server, client = connect(context(certificate(), SSL.TLS1_3_VERSION), context(None, SSL.TLS1_3_VERSION))
+    assert bindings(Transport(server))["tls-exporter"] == Bindings(client)["tls-exporter"]

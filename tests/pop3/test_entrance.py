@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import hmac
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from netguard.pop3.entrance import seconds_left
 from netguard.wire import otp, sasl, scram
@@ -97,6 +101,22 @@ def test_bearer_token(world: World) -> None:
     wrong = base64.b64encode(message.format("alice", "token-of-bob").encode())
     assert b"invalid_token" in base64.b64decode(client.say(b"AUTH OAUTHBEARER " + wrong)[2:])
     assert client.say(b"AQ==") == b""
+    assert client.wait(2) == REFUSED
+
+
+def test_a_certificate(world: World) -> None:
+    """Whose it is, the accounts are asked; with a name, it must be that one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 1, now, now + timedelta(1))
+    names = x509.SubjectAlternativeName([x509.RFC822Name("alice"), x509.RFC822Name("stranger")])
+    alice = made.add_extension(names, critical=True).sign(key, SHA256())
+    world.terms = {"certificate_of": lambda _: alice}
+    assert world.connect(secure=True).say(b"AUTH EXTERNAL =") == ENTERED
+    world.mailbox.release()
+    assert world.connect(secure=True).say(b"AUTH EXTERNAL", b"YWxpY2U=") == b"+ \r\n" + ENTERED
+    client = world.connect(secure=True)
+    assert client.say(b"AUTH EXTERNAL " + base64.b64encode(b"bob")) == b""
     assert client.wait(2) == REFUSED
 
 
