@@ -25,6 +25,7 @@ from twisted.internet.task import LoopingCall  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 
 from netguard.plugins import pop  # noqa: E402
+from netguard.plugins.listening import ListeningService  # noqa: E402
 from netguard.pop3.session import Pop3Session  # noqa: E402
 
 reactor: Any = _reactor
@@ -91,7 +92,8 @@ def main(words: list[str]) -> None:
     service.startService()
     ports: list[Any] = []
     for each in service:
-        each.listening.addCallback(ports.append)
+        if isinstance(each, ListeningService):
+            each.listening.addCallback(ports.append)
     StandardIO(Console())
     print(*(port.getHost().port for port in ports), flush=True)
     reactor.run()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -455,61 +452,6 @@ async def test_few_threads_look_through_mailboxes_at_once(mailbox: Mailbox) -> N
     assert most == 2
     for drop in await opening:
         drop.release()
-
-
-KILLED = """
-import os, signal, sys
-from twisted.internet.defer import Deferred, maybeDeferred
-from netguard.pop3.maildrop import MaildirOpener
-
-directory, call, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
-real = getattr(os, call)
-
-def mortal(*args, **kwargs):
-    global calls
-    if calls == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    calls -= 1
-    return real(*args, **kwargs)
-
-async def session():
-    drop = await MaildirOpener(directory + "/{user}", in_thread=maybeDeferred).open("alice")
-    setattr(os, call, mortal)
-    await drop.commit([0, 2, 3, 5])
-
-Deferred.fromCoroutine(session())
-"""
-
-
-@pytest.mark.parametrize(
-    ("call", "calls", "removed"),
-    [
-        ("unlink", 0, 0),
-        ("unlink", 1, 1),
-        ("unlink", 2, 2),
-        ("unlink", 3, 3),
-        ("fsync", 0, 4),
-        ("fsync", 1, 4),
-        ("close", 0, 4),
-    ],
-)
-async def test_a_crash_in_the_middle_of_a_commit_loses_nothing_else(
-    mailbox: Mailbox, call: str, calls: int, removed: int
-) -> None:
-    """Killed at any step of UPDATE, the server has removed some of the marked messages, and the mailbox opens."""
-    names = [f"{number}.x" for number in range(6)]
-    for number, name in enumerate(names):
-        mailbox.put(f"{('new', 'cur')[number % 2]}/{name}", f"{name}\n".encode())
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(mailbox.directory), call, str(calls)], timeout=30, check=False
-    )
-    assert done.returncode == -signal.SIGKILL
-    drop = await mailbox.open()
-    gone = [names[index] for index in (0, 2, 3, 5)][:removed]
-    assert [message.name for message in drop.messages] == [name for name in names if name not in gone]
-    for index, message in enumerate(drop.messages):
-        assert await sent(drop, index) == f"{message.name}\r\n.\r\n".encode()
-    drop.release()
 
 
 async def test_the_log_is_the_default_for_reports(mailbox: Mailbox, logged: Any) -> None:
