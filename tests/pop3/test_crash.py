@@ -103,9 +103,11 @@ async def test_a_crash_at_any_call_loses_nothing_else(remains: list[Path]) -> No
     left_after = []
     for mailboxes in remains:
         reports: list[dict[str, object]] = []
-        opener = MaildirOpener(
-            f"{mailboxes}/{{user}}", in_thread=maybeDeferred, report=lambda _, fields, to=reports: to.append(fields)
-        )
+
+        def report(_: str, fields: dict[str, object], to: list[dict[str, object]] = reports) -> None:
+            to.append(fields)
+
+        opener = MaildirOpener(f"{mailboxes}/{{user}}", in_thread=maybeDeferred, report=report)
         drop = await opener.open("alice")
         left = [message.name for message in drop.messages]
         assert set(NAMES) - DELETED <= set(left) <= set(NAMES)
