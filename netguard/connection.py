@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netguard.errors import Reason
-    from netguard.plan import Do, Plan, Watch, When
+    from netguard.plan import Calls, Do, Plan, Watch, When
 
 UNCONNECTED = 60.0
 """Seconds after which a connection that still has no transport never will have one."""
@@ -182,11 +182,11 @@ class Connection(Facts):
         if self.settled_at is None and self.state == "open":
             self.settled_at = self.age
             self.house.report(self, "settled")
-            settlers, self._settlers = self._settlers, ()
-            for each in settlers:
+            settlers, self._settlers = self._settlers, plan.NOTHING
+            for each in settlers.all:
                 self._call(each, "settled")
 
-    def take_over(self, watches: Plan, ends: tuple[Do, ...], settlers: tuple[Do, ...]) -> None:
+    def take_over(self, watches: Plan, ends: Calls, settlers: Calls) -> None:
         """Begin with what every connection of the factory gets."""
         self._plan = watches
         self._ends = ends
@@ -195,10 +195,10 @@ class Connection(Facts):
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""
         self.state = "ended"
-        ends, self._ends = self._ends, ()
+        ends, self._ends = self._ends, plan.NOTHING
         self._plan = plan.EMPTY
-        self._settlers = ()
-        for each in ends:
+        self._settlers = plan.NOTHING
+        for each in ends.all:
             self._call(each, "at_end")
 
     def secure(self) -> None:

@@ -15,7 +15,8 @@ from netguard.errors import TooEarly
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
-    from netguard.verbs import Opener, Reader
+    from netguard.stages import Opener
+    from netguard.verbs import Reader
 
 EARLY = 64 * 1024
 """So many bytes are kept while the guards decide: what one read may bring."""

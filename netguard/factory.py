@@ -17,6 +17,7 @@ from zope.interface import alsoProvides, implementer, providedBy
 from netguard.admission import Admission, Follower
 from netguard.errors import Draining, Expelled, Reason
 from netguard.opening import Opening
+from netguard.peer import Caller
 from netguard.plan import Memory
 from netguard.refusal import refusal
 from netguard.reports import Reports
@@ -123,26 +124,53 @@ class GuardedFactory(Admission):
     def buildProtocol(self, addr: IAddress | None) -> IProtocol | None:
         """Let the guards decide, then the application's factory; None is a refusal."""
         host = getattr(addr, "host", None)
-        gone = host is not None and self.follower is None and self.turns_away(host, getattr(addr, "port", 0))
-        return cast("IProtocol | None", (None if gone else self.admit(addr)) or refusal(self))
+        if host is None or self.follower is not None:
+            wrapper = self.admit(addr)
+        else:
+            caller = self.meet(host, getattr(addr, "port", 0))
+            wrapper = None if caller is None else self.admit(addr, caller=caller)
+        return cast("IProtocol | None", wrapper or refusal(self))
 
-    def admit(self, addr: IAddress | None, kind: type[Wrapper] = Wrapper) -> Wrapper | None:
+    def meet(self, host: str, port: int) -> Caller | None:
+        """Decide about a peer as far as that can be done before anything is made for it; a refusal is told.
+
+        Args:
+            host: the peer's, as its socket has it.
+            port: the peer's.
+
+        Returns:
+            The peer, for :meth:`admit`; None for one that is refused.
+        """
+        caller = Caller(host, port, self.reactor.seconds())
+        answer = self.opening.judge(caller)
+        if isinstance(answer, Reason):
+            self._sweep.wake()
+            self._reports.turned_away(host, port, next(_numbers), answer)
+            return None
+        caller.openers = answer
+        return caller
+
+    def admit(
+        self, addr: IAddress | None, kind: type[Wrapper] = Wrapper, caller: Caller | None = None
+    ) -> Wrapper | None:
         """Let the guards decide, then the application's factory.
 
         Args:
             addr: the peer's address.
             kind: what is to sit where the bytes pass.
+            caller: the peer, where it has been met.
 
         Returns:
             What the transport gets for its protocol; None for a connection that is refused.
         """
         self._sweep.wake()
-        wrapper = kind(self, addr, next(_numbers))
+        wrapper = kind(self, addr, next(_numbers), caller)
         connection = wrapper.connection
         self.opening.begin(connection)
         if self.closed:
             connection.refuse(Draining())
-        early = self.opening.ask(connection, iter(self.opening.openers), addr)
+        openers = self.opening.openers if caller is None else caller.openers
+        early = self.opening.ask(connection, iter(openers), addr)
         try:
             if early is None:
                 self._build(wrapper, addr)
@@ -157,21 +185,6 @@ class GuardedFactory(Admission):
         if self.service.patience < 1:
             wrapper.due = -inf  # perhaps it became so only while this one was asked about
         return wrapper
-
-    def turns_away(self, host: str, port: int) -> bool:
-        """Whether a connection is refused by what is known already, before anything is made for it; it is told.
-
-        Args:
-            host: the peer's, as its socket has it.
-            port: the peer's.
-        """
-        for gate in self.opening.gates:
-            reason = gate()
-            if reason is not None:
-                self._sweep.wake()
-                self._reports.turned_away(host, port, next(_numbers), reason)
-                return True
-        return False
 
     # what the wrappers tell
 

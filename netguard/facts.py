@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from netguard.peer import Known, Peer, address_of, named, unmapped
-from netguard.plan import EMPTY
+from netguard.packed import pack, peer_key
+from netguard.peer import Caller, Known, Peer, address_of, named, unmapped
+from netguard.plan import EMPTY, NOTHING
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IReactorTime
 
     from netguard.errors import Reason
     from netguard.meter import Meter
-    from netguard.plan import Do, Memory, Plan
+    from netguard.packed import Packed
+    from netguard.plan import Calls, Memory, Plan
+    from netguard.units import Prefix
     from netguard.verbs import Heard
 
 Way = Literal["in", "out"]
@@ -56,17 +59,21 @@ class Facts:
         meter: where its bytes pass.
         address: the address its socket has at the other end; None for transports without one.
         number: unique within the process; the ``session`` of its events.
+        caller: the peer, where it was met before.
 
     Attributes:
         host: the address that counts for this peer, as text without its port; None for peers without one.
         port: its port.
+        packed: the host in the form in which it is looked up; see :mod:`netguard.packed`.
     """
 
     __slots__ = (
         "_ends",
+        "_key",
         "_kind",
         "_pauses",
         "_plan",
+        "_prefix",
         "_settlers",
         "deaf_since",
         "host",
@@ -75,6 +82,7 @@ class Facts:
         "meter",
         "number",
         "opened",
+        "packed",
         "parting",
         "port",
         "reason",
@@ -87,6 +95,9 @@ class Facts:
     known: Known | None
     host: str | None
     port: int
+    packed: Packed
+    _prefix: Prefix | None
+    _key: Packed
     reason: Reason | None
     settled_at: float | None
     secured: float | None
@@ -94,11 +105,13 @@ class Facts:
     parting: bool
     _pauses: frozenset[tuple[str, Way]]
     _plan: Plan
-    _ends: tuple[Do, ...]
-    _settlers: tuple[Do, ...]
+    _ends: Calls
+    _settlers: Calls
     state: State
 
-    def __init__(self, house: House, meter: Meter, address: IAddress | None, number: int) -> None:
+    def __init__(
+        self, house: House, meter: Meter, address: IAddress | None, number: int, caller: Caller | None = None
+    ) -> None:
         self.house = house
         self.meter = meter
         self.number = number
@@ -107,9 +120,12 @@ class Facts:
         self._kind = address if host is None else None
         self.host = named(address) if host is None else unmapped(host) if host[:1] == ":" else host
         self.port = getattr(address, "port", 0)
+        if caller is None:
+            self.packed, self._prefix = pack(self.host), None
+        else:
+            self.packed, self._prefix, self._key = caller.packed, caller.prefix, caller.known_as
         self._plan = EMPTY
-        self._ends = ()
-        self._settlers = ()
+        self._ends = self._settlers = NOTHING
         self._pauses = _NOBODY
         self.known = self.reason = self.settled_at = self.secured = self.deaf_since = None
         self.parting = False
@@ -134,6 +150,11 @@ class Facts:
     def queued(self) -> int:
         """Bytes written that have not left this process."""
         return self.meter.queued
+
+    @property
+    def now(self) -> float:
+        """The present moment."""
+        return self.house.reactor.seconds()
 
     @property
     def age(self) -> float:
@@ -192,6 +213,12 @@ class Facts:
         """The address of ours that the peer's socket is connected to; None while there is no transport."""
         return getattr(self.meter.transport, "getHost", lambda: None)()
 
+    def key(self, prefix: Prefix) -> Packed:
+        """By what the peer is counted."""
+        if prefix is not self._prefix:
+            self._prefix, self._key = prefix, peer_key(self.packed, prefix)
+        return self._key
+
     @property
     def address_kind(self) -> str:
         """A word for a peer that has no host."""
@@ -236,6 +263,7 @@ class Facts:
             self._kind = address if host is None else None
             self.host = None if host is None else unmapped(host)
             self.port = getattr(address, "port", 0)
+            self.packed, self._prefix = pack(self.host), None
 
     def exchange(self, way: Way) -> tuple[float, int] | None:
         """Seconds and bytes of the exchange in flight, or None; see :class:`netguard.guard.Connection`."""

@@ -15,18 +15,23 @@ import attrs
 
 from netguard.errors import OptionError
 from netguard.options import options_of
-from netguard.verbs import VERBS, Connection, Heard, Misdeed, Opener, Reader, Stages, Way
+from netguard.stages import LATER, Gate, Later, Opener, Stages
+from netguard.verbs import VERBS, Connection, Heard, Misdeed, Newcomer, Reader, Way
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
 __all__ = [
+    "LATER",
     "VERBS",
     "Connection",
+    "Gate",
     "Guard",
     "Heard",
     "House",
+    "Later",
     "Misdeed",
+    "Newcomer",
     "Opener",
     "Reader",
     "Stages",

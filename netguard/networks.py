@@ -6,11 +6,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
-from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any
 
 from attrs import field, frozen
 
+from netguard.packed import Packed, packed
 from netguard.units import Unit
 
 Network = IPv4Network | IPv6Network
@@ -19,29 +19,10 @@ _IPV4_BITS, _IPV6_BITS = 32, 128
 _ALL_IPV4 = 2**_IPV4_BITS - 1
 _MAPPED_BITS = 96
 _MAPPED = 0xFFFF
-_MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 _NETWORK = re.compile(r"(\[)?([0-9A-Fa-f:.]+)(?(1)\])(?:/([0-9.]+))?")
 _LONGEST = 60
 
 EXPECTED = "an address or a network such as 192.0.2.7, 10.0.0.0/8, ::1 or 2001:db8::/32"
-
-
-def packed(host: str) -> bytes | None:
-    """An address as it stands in a packet's header.
-
-    Args:
-        host: an address in text form, as sockets give it; a zone (``%eth0``) does not count.
-
-    Returns:
-        4 or 16 bytes; IPv4-mapped IPv6 addresses are IPv4 addresses. None for any other text.
-    """
-    try:
-        if ":" not in host:
-            return inet_pton(AF_INET, host)
-        address = inet_pton(AF_INET6, host.partition("%")[0])
-    except (OSError, ValueError):  # no address; not even a possible text
-        return None
-    return address[12:] if address.startswith(_MAPPED_PREFIX) else address
 
 
 def network_of(text: str) -> Network:
@@ -146,7 +127,7 @@ class FirstOf:
         """Find the lowest number.
 
         Args:
-            address: as :func:`packed` gives it.
+            address: as :func:`netguard.packed.packed` gives it.
         """
         starts, answers = self._ipv4 if len(address) == 4 else self._ipv6  # noqa: PLR2004
         return answers[bisect_right(starts, address) - 1]
@@ -192,15 +173,16 @@ class Networks:
     def _look_up(self) -> FirstOf:
         return FirstOf([(0, each) for each in self.networks], 1)
 
-    def contains(self, host: str | None) -> bool:
+    def contains(self, host: Packed) -> bool:
         """Whether an address is in one of the networks; one look, however many they are.
 
         Args:
-            host: an address in text form; see :func:`packed`. Any other text is in none, and so is None, which peers
-                without an address have.
+            host: an address in either form; see :mod:`netguard.packed`. Any other text is in none, and so is None,
+                which peers without an address have.
         """
-        address = None if host is None else packed(host)
-        return address is not None and not self._first.look(address)
+        if type(host) is str:
+            host = packed(host)
+        return type(host) is bytes and not self._first.look(host)
 
     def __str__(self) -> str:
         """Write them as an operator would."""

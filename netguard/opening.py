@@ -8,9 +8,8 @@ other authors, since nobody knows what else their ``open`` does.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 from inspect import iscoroutinefunction
-from itertools import takewhile
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,13 +21,13 @@ from netguard import plan
 from netguard.connection import UNCONNECTED
 from netguard.early import Early
 from netguard.errors import OpeningFailed, Reason
-from netguard.guard import Opener, Stages
+from netguard.guard import LATER, Gate, Opener, Stages
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from netguard.connection import Connection
-    from netguard.guard import Guard, Heard
+    from netguard.guard import Guard, Heard, Newcomer
     from netguard.plan import Do, Memory, Plan
 
 _OURS = "netguard.guards."
@@ -112,7 +111,7 @@ class Opening:
         questions: what has to be called with each connection, in order, each with the guard that asks.
         openers: the same without the guards.
         installed: the guards, each with what it answered.
-        gates: say whether anybody could be let in now, as the first of the openers would; each counts nothing.
+        gates: the first of the openers, as far as they can decide without a connection.
     """
 
     def __init__(self, guards: Iterable[Guard], house: House, beside: Opening | None = None) -> None:
@@ -120,15 +119,19 @@ class Opening:
         self.installed: list[tuple[Guard, Opener | Stages]] = []
         self._of_sockets: list[tuple[Guard, Opener]] = []
         self._of_peers: list[tuple[Guard, Opener]] = []
-        self._gate_of: dict[Opener, Callable[[], Reason | None]] = {}
         self._plan: Plan = plan.EMPTY
-        self._ends: tuple[Do, ...] = ()
-        self._settlers: tuple[Do, ...] = ()
+        self._ends = self._settlers = house.memory.nothing
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
         self.questions = [*self._of_sockets, *self._of_peers]
         self.openers = [opener for _, opener in self.questions]
-        self.gates = [self._gate_of[each] for each in takewhile(self._gate_of.__contains__, self.openers)]
+        self.gates = _leading_gates(self.questions)
+        self._whys = [gate.why for gate in self.gates]
+        entered = [gate.enter for gate in self.gates]
+        self._left = [
+            [*(each for each in entered[:passed] if each is not None), *self.openers[passed:]]
+            for passed in range(len(entered) + 1)
+        ]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
 
@@ -138,13 +141,17 @@ class Opening:
         self.installed.append((guard, answer))
         stages = answer if isinstance(answer, Stages) else Stages(peer=answer)
         self._house.memory.own(guard)
-        if stages.full is not None and stages.socket is not None and not guard.observe:
-            self._gate_of[stages.socket] = stages.full
         for opener, asked in ((stages.socket, self._of_sockets), (stages.peer, self._of_peers)):
             if opener is not None:
-                self._house.memory.own(getattr(opener, "__self__", guard))
+                self._own(opener, guard)
                 if not (_recordable(opener, guard) and self._record(opener)):
                     asked.append((guard, opener))
+
+    def _own(self, opener: Opener, guard: Guard) -> None:
+        """What watches and calls of connections are shared for: the guard, and what it has installed."""
+        parts = (opener.why, opener.enter, opener.ask) if isinstance(opener, Gate) else (opener,)
+        for each in parts:
+            self._house.memory.own(getattr(each, "__self__", guard))
 
     def _record(self, opener: Opener) -> bool:
         """Open a guard once for all connections, if that can be done."""
@@ -156,8 +163,10 @@ class Opening:
             return False
         for each in recorder.plan.watches:
             self._plan = memory.extend(self._plan, each.when, each.limit, each.do)
-        self._ends += recorder.ends
-        self._settlers += recorder.settlers
+        for do in recorder.ends:
+            self._ends = memory.calls(self._ends, do)
+        for do in recorder.settlers:
+            self._settlers = memory.calls(self._settlers, do)
         return True
 
     def begin(self, connection: Connection) -> None:
@@ -167,6 +176,26 @@ class Opening:
         meter.received_mark = self._plan.received_mark
         meter.sent_mark = self._plan.sent_mark
         meter.due = connection.opened + min(self._soonest * self._house.service.patience, UNCONNECTED)
+
+    def judge(self, newcomer: Newcomer) -> Reason | list[Opener]:
+        """Decide about a newcomer as far as that can be done before there is a connection.
+
+        Args:
+            newcomer: whom it is about.
+
+        Returns:
+            Why it is refused, or whom else to ask with its connection.
+        """
+        passed = 0
+        try:
+            for why in self._whys:
+                answer = why(newcomer)
+                if answer is not None:
+                    return self._left[passed] if answer is LATER else answer
+                passed += 1
+        except Exception:  # noqa: BLE001 - it will fail again with the connection, for which that can be told
+            return self._left[passed]
+        return self._left[-1]
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
         """Ask guards in turn, until one refuses or needs time.
@@ -241,6 +270,16 @@ def _give_up(connection: Connection) -> None:
 
 async def _whole(wait: Awaitable[object]) -> object:
     return await wait
+
+
+def _leading_gates(questions: list[tuple[Guard, Opener]]) -> list[Gate]:
+    """Those before anyone who has to see each connection, be it for a guard that reports what it would have done."""
+    found = []
+    for guard, opener in questions:
+        if guard.observe or not isinstance(opener, Gate):
+            break
+        found.append(opener)
+    return found
 
 
 def _recordable(opener: Opener, guard: Guard) -> bool:

@@ -1,21 +1,21 @@
-"""Who is at the other end, as far as it is known, and by which address it is counted."""
+"""Who is at the other end, as far as it is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
+
+from netguard.packed import Packed, packed, peer_key
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from netguard.units import Prefix
 
-_IPV4_BITS, _IPV6_BITS = 32, 128
+
 _MAPPED = "::ffff:"
 _FIRST_FREE_PORT = 1024
 
@@ -89,28 +89,38 @@ def unmapped(host: str) -> str:
     return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
 
 
-def peer_key(host: str, prefix: Prefix) -> str | tuple[int, int]:
-    """By what a peer is counted: its address, cut to a prefix.
+class Caller:
+    """A peer for which nothing has been made yet; see :class:`netguard.verbs.Newcomer`.
 
     Args:
-        host: an address in text form, as sockets give it; a zone (``%eth0``) does not count. Any other text, which
-            transports that are no sockets may have, is one peer as it is.
-        prefix: how many bits make one peer.
+        host: its address, as its socket has it.
+        port: its port.
+        now: the present moment.
+
+    Attributes:
+        openers: who is still to be asked, once its connection is there.
+        prefix: for which it was last asked by what it is counted; what was answered is ``known_as``.
     """
-    if ":" not in host and prefix.ipv4 == _IPV4_BITS:
-        return host
-    return _key(host, prefix.ipv4, prefix.ipv6)
 
+    __slots__ = ("host", "known_as", "now", "openers", "packed", "port", "prefix")
 
-@lru_cache(maxsize=256)  # guard after guard asks about the same peer
-def _key(host: str, ipv4: int, ipv6: int) -> str | tuple[int, int]:
-    host = unmapped(host)
-    try:
-        if ":" in host:
-            packed = inet_pton(AF_INET6, host.partition("%")[0])
-            return (6, int.from_bytes(packed, "big") >> (_IPV6_BITS - ipv6))
-        if ipv4 == _IPV4_BITS:
-            return host
-        return (4, int.from_bytes(inet_pton(AF_INET, host), "big") >> (_IPV4_BITS - ipv4))
-    except OSError:
-        return host
+    openers: Iterable[Any]
+
+    def __init__(self, host: str, port: int, now: float) -> None:
+        self.host = host
+        self.port = port
+        self.now = now
+        self.packed = packed(host) or host
+        self.prefix: Prefix | None = None
+        self.known_as: Packed = None
+
+    @property
+    def address(self) -> IAddress:
+        """The address that counts for this peer."""
+        return address_of(self.host, self.port)
+
+    def key(self, prefix: Prefix) -> Packed:
+        """By what the peer is counted."""
+        if prefix is not self.prefix:
+            self.prefix, self.known_as = prefix, peer_key(self.packed, prefix)
+        return self.known_as

@@ -122,6 +122,24 @@ def _limit(watch: Watch) -> float:
 EMPTY = Plan()
 
 
+class Calls:
+    """What is to be called at a certain moment, in order.
+
+    Attributes:
+        all: what.
+        more: the same and one more, by that one; None for calls of which one is one connection's own.
+    """
+
+    __slots__ = ("all", "more")
+
+    def __init__(self, all_of: tuple[Do, ...] = (), *, shared: bool = False) -> None:
+        self.all = all_of
+        self.more: dict[Do, Calls] | None = {} if shared else None
+
+
+NOTHING = Calls()
+
+
 class Memory:
     """What the connections of one factory share.
 
@@ -132,6 +150,7 @@ class Memory:
     def __init__(self) -> None:
         self._owners: dict[int, object] = {}
         self._known: dict[Any, Any] = {}
+        self.nothing = Calls(shared=True)
 
     def own(self, thing: object) -> None:
         """Take something for an owner."""
@@ -173,13 +192,15 @@ class Memory:
                 self._first(watches, known)
         return cast("Plan", known)
 
-    def calls(self, before: tuple[Do, ...], do: Do) -> tuple[Do, ...]:
+    def calls(self, before: Calls, do: Do) -> Calls:
         """Calls and one more, shared when all of them are of owners."""
-        together = (*before, do)
+        more = before.more
         try:
-            known: tuple[Do, ...] | None = self._known.get(together)
+            known = None if more is None else more.get(do)
         except TypeError:  # what cannot be hashed is no method
-            return together
+            more = known = None
         if known is None:
-            known = self._first(together, together) if all(map(self.lasting, together)) else together
+            known = Calls((*before.all, do), shared=more is not None and len(more) < _MOST and self.lasting(do))
+            if more is not None and known.more is not None:
+                more[do] = known
         return known

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from netguard.errors import OptionError
-from netguard.networks import FirstOf, Network, packed
+from netguard.networks import FirstOf, Network
+from netguard.packed import Packed, packed
 from netguard.rule import Name, Rule, Word, rules_of
 from netguard.units import Unit
 from netguard.verdict import Failure, Mismatch, Timeout, Verdict, Verified
@@ -26,7 +27,7 @@ _MEANT = "rules such as allow 10.0.0.0/8,deny .bad.example"
 _FILE = "the path of a file with rules, one on each line"
 
 
-@frozen
+@frozen(cache_hash=True)
 class Decision:
     """What rules say about a peer.
 
@@ -39,6 +40,12 @@ class Decision:
 
     outcome: Outcome
     rule: Rule | None = None
+
+    @property
+    def shown(self) -> str:
+        """The rule as it is written, and where it stands."""
+        place = None if self.rule is None else self.rule.place
+        return f"{self.rule} ({place})" if place else str(self.rule)
 
 
 def _read(value: Any) -> Iterator[Rule]:
@@ -153,7 +160,7 @@ def _otherwise(rules: tuple[Rule, ...]) -> Decision:
     return Decision(_outcome(not rules or not rules[-1].allow))
 
 
-def decide(rules: Rules, host: str | None, verdict: Verdict | None = None, *, names_fail: str = "closed") -> Decision:
+def decide(rules: Rules, host: Packed, verdict: Verdict | None = None, *, names_fail: str = "closed") -> Decision:
     """What rules say about a peer: the first that matches decides.
 
     The words have the meaning that they have in tcp_wrappers, but for one thing: that a name could not be found out,
@@ -161,14 +168,14 @@ def decide(rules: Rules, host: str | None, verdict: Verdict | None = None, *, na
 
     Args:
         rules: the rules.
-        host: the peer's address as text. No network concerns a peer without an IP address, nor does a rule about names,
-            which could not be looked up: only ALL and UNIX do.
+        host: the peer's address, in either form; see :mod:`netguard.packed`. No network concerns a peer without an IP
+            address, nor does a rule about names, which could not be looked up: only ALL and UNIX do.
         verdict: what looking its name up has come to; None when that has not been done.
         names_fail: what becomes of a peer whose name could not be found out, when it depends on that: ``closed``, the
             outcome is ``failed``; ``open``, rules that need a name do not concern the peer.
     """
     index = rules.index
-    address = None if host is None else packed(host)
+    address = packed(host) if isinstance(host, str) else host
     if address is None:
         return index.decisions[index.without_address]
     first = index.networks.look(address)

@@ -12,6 +12,7 @@ import re
 import socket
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from attrs import field, frozen
@@ -211,12 +212,16 @@ class Prefix:
 
 def _parse_prefix(value: str | Prefix | Iterable[int]) -> Prefix:
     if isinstance(value, Prefix):
-        return value
+        return _one_prefix(value.ipv4, value.ipv6)
     if isinstance(value, str):
         match = re.fullmatch(r"\s*([0-9]{1,3})\s*,\s*([0-9]{1,3})\s*", value)
-        return Prefix(*(int(each) for each in match.groups())) if match else _refuse(value)
+        return _one_prefix(*(int(each) for each in match.groups())) if match else _refuse(value)
     ipv4, ipv6 = value
-    return Prefix(ipv4, ipv6)
+    return _one_prefix(ipv4, ipv6)
+
+
+_one_prefix = lru_cache(typed=True)(Prefix)
+"""Equal prefixes are one object: a peer remembers its key by it."""
 
 
 def _refuse(value: object) -> Any:

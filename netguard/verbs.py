@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from netguard.errors import Reason
+    from netguard.packed import Packed
     from netguard.peer import Peer
+    from netguard.units import Prefix
 
 Way = Literal["in", "out"]
 
@@ -68,7 +70,38 @@ class Reader(Protocol):
         """
 
 
-class Connection(Protocol):
+class Newcomer(Protocol):
+    """A peer of which no more may be there yet than its address; every connection is one, too."""
+
+    @property
+    def address(self) -> IAddress | None:
+        """The address that counts for this peer."""
+
+    @property
+    def host(self) -> str | None:
+        """The same, as text without its port; None for peers without one."""
+
+    @property
+    def port(self) -> int:
+        """Its port; 0 for peers without one."""
+
+    @property
+    def packed(self) -> Packed:
+        """The host in the form in which it is looked up."""
+
+    @property
+    def now(self) -> float:
+        """The present moment."""
+
+    def key(self, prefix: Prefix) -> Packed:
+        """By what the peer is counted, when so many bits of an address make one; asked by guard after guard.
+
+        Args:
+            prefix: how many.
+        """
+
+
+class Connection(Newcomer, Protocol):
     """One guarded connection, as guards see it. The facts are read; the verbs are the whole vocabulary.
 
     Every ``do`` is called with the connection, once. Prefer a method of the guard to a lambda or a closure: equal
@@ -119,20 +152,8 @@ class Connection(Protocol):
         """
 
     @property
-    def address(self) -> IAddress | None:
-        """The address that counts for this peer."""
-
-    @property
     def local(self) -> IAddress | None:
         """The address of ours that its socket is connected to; None while an opener is asked that waits for nothing."""
-
-    @property
-    def host(self) -> str | None:
-        """The same, as text without its port; None for peers without one."""
-
-    @property
-    def port(self) -> int:
-        """Its port; 0 for peers without one."""
 
     @property
     def peer(self) -> Peer:
@@ -184,8 +205,8 @@ class Connection(Protocol):
     def cut(self, reason: Reason) -> None:
         """End the connection now, by an abort; the application's connectionLost gets the reason."""
 
-    def refuse(self, reason: Reason) -> None:
-        """Do not let the connection in; no application protocol is built."""
+    def refuse(self, reason: Reason) -> bool:
+        """Do not let the connection in; no application protocol is built. False where the guard only observes."""
 
     def settled(self, do: Callable[[Any], object]) -> None:
         """Call ``do`` when the application says that the peer is past its login."""
@@ -222,22 +243,3 @@ VERBS = (
     "misdeed",
 )
 """Twelve, for pause and resume are one, and so are tap and untap."""
-
-Opener = Callable[[Any], "Awaitable[object] | Reader | None"]
-"""What is called with a new connection: None lets it pass, anything else it has to wait for."""
-
-
-@attrs.frozen
-class Stages:
-    """The openers of a guard that asks twice.
-
-    Args:
-        socket: asked of the socket, before a PROXY header has been read.
-        peer: asked when it is known who is behind the socket.
-        full: why ``socket`` would refuse whoever came now, or None; it counts nothing. Asked before anything is made
-            for a connection, which is what refusing a flood of them costs least.
-    """
-
-    socket: Opener | None = None
-    peer: Opener | None = None
-    full: Callable[[], Reason | None] | None = None

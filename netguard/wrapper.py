@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from netguard.early import Early
     from netguard.facts import House
+    from netguard.peer import Caller
 
 _GONE = Protocol()
 """What stands in the place of an application's protocol that has heard of its end: it lets nothing happen."""
@@ -74,6 +75,7 @@ class Wrapper(WritingMeter):
         house: the factory, for the connection's events and clock.
         address: the peer's address, or None.
         number: the session's number.
+        caller: the peer, where it was met before.
     """
 
     __slots__ = ("__weakref__", "early", "protocol")
@@ -81,8 +83,8 @@ class Wrapper(WritingMeter):
     connection: Connection
     protocol: Any
 
-    def __init__(self, house: House, address: IAddress | None, number: int) -> None:
-        connection = Connection(house, self, address, number)
+    def __init__(self, house: House, address: IAddress | None, number: int, caller: Caller | None = None) -> None:
+        connection = Connection(house, self, address, number, caller)
         super().__init__(connection, connection.opened)
         self.protocol = None
         self.early: Early | None = None

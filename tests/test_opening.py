@@ -9,8 +9,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
+from netguard.errors import OpeningFailed, TooManyConnections
 from netguard.factory import GuardedFactory
-from netguard.guard import Guard, Stages, frozen
+from netguard.guard import LATER, Gate, Guard, Stages, frozen
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -20,9 +21,12 @@ from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.write_stall import WriteStall
 from netguard.opening import OPENING, Recorder, _NotAlikeError
+from netguard.options import option
+from netguard.peer import Caller, address_of
 from netguard.plan import EMPTY, Memory
 from netguard.policy import Policy
 from netguard.testing import Application, connect
+from netguard.units import count
 
 
 def opened(*guards: Guard) -> Any:
@@ -208,9 +212,14 @@ def test_a_guard_that_raises_refuses(logged: Any) -> None:
     assert len(logged.take_failures(ZeroDivisionError)) == 1
 
 
-def test_only_the_first_of_the_openers_may_have_a_gate() -> None:
-    """What another guard would have counted before is not passed by, and a gate never refuses for observers."""
-    limit, rate = ConnectionLimit(total=5), ConnectionRate(total="5/s")
+def _why(*guards: Guard) -> list[str]:
+    """What decides before there is a connection."""
+    return [gate.why.__name__ for gate in opened(*guards).gates]
+
+
+def test_only_the_first_of_the_openers_may_be_gates() -> None:
+    """What another guard has to see before is not passed by, and nobody is turned away where one observes."""
+    limit, rate = ConnectionLimit(total=5, per_peer=5), ConnectionRate(total="5/s")
 
     @frozen
     class First(Guard):
@@ -220,8 +229,84 @@ def test_only_the_first_of_the_openers_may_have_a_gate() -> None:
             """Look at sockets."""
             return Stages(socket=lambda _: None)
 
-    assert len(opened(limit, rate, Lifetime("1h")).gates) == 1
-    assert opened(ConnectionLimit(total=5, observe=True)).gates == []
-    assert opened(ConnectionLimit(per_peer=5)).gates == []
+    assert _why(limit, rate, Lifetime("1h")) == ["is_full", "are_many", "has_many", "are_many_of_one"]
+    assert _why(ConnectionLimit(total=5, observe=True), rate) == []
+    assert _why(limit, ConnectionRate(total="5/s", observe=True)) == ["is_full"]
     factory = GuardedFactory(Factory(), [First(), limit], reactor=Clock())
     assert factory.opening.gates == []
+
+
+class Doors:
+    """A guard's shared state: three gates, of which tests say what they answer."""
+
+    def __init__(self) -> None:
+        self.answers: list[Any] = [None, None, None]
+        self.called: list[tuple[str, int]] = []
+
+    def opening(self) -> Any:
+        """The opening of a factory in which three guards share this."""
+        doors = self
+
+        @frozen
+        class Door(Guard):
+            """One of them."""
+
+            number: int = option("max-connections", count, "Which.")
+
+            def install(self, house: Any) -> Any:
+                """Share it."""
+
+                def why(_: object) -> Any:
+                    doors.called.append(("why", self.number))
+                    answer = doors.answers[self.number - 1]
+                    return answer() if callable(answer) else answer
+
+                def enter(_: object) -> None:
+                    doors.called.append(("enter", self.number))
+
+                def ask(_: object) -> None:
+                    doors.called.append(("ask", self.number))
+
+                return Gate(why, None if self.number == 2 else enter, ask)
+
+        return GuardedFactory(Factory(), [Door(1), Door(2), Door(3)], reactor=Clock())
+
+    def calls(self, found: Any) -> list[tuple[str, int]]:
+        """What has been called, and then what is called of those who are left to be asked."""
+        called, self.called = self.called, []
+        for opener in found:
+            opener(None)
+        return [*called, *self.called]
+
+
+def test_who_passes_all_gates_is_only_counted() -> None:
+    """Nobody decides twice."""
+    doors = Doors()
+    found = doors.opening().opening.judge(Caller("192.0.2.1", 1, 0.0))
+    assert doors.calls(found) == [("why", 1), ("why", 2), ("why", 3), ("enter", 1), ("enter", 3)]
+
+
+def test_who_depends_on_more_is_asked_about_with_a_connection() -> None:
+    """From that gate on; whoever decided before decides no more."""
+    doors = Doors()
+    doors.answers[1] = LATER
+    found = doors.opening().opening.judge(Caller("192.0.2.1", 1, 0.0))
+    later = [("why", 2), ("ask", 2), ("why", 3), ("enter", 3)]
+    assert doors.calls(found) == [("why", 1), ("why", 2), ("enter", 1), *later]
+
+
+def test_who_is_refused_at_a_gate_is_counted_by_none() -> None:
+    """Not even by those before."""
+    doors, reason = Doors(), TooManyConnections(1, 2)
+    doors.answers[1] = reason
+    assert doors.opening().opening.judge(Caller("192.0.2.1", 1, 0.0)) is reason
+    assert doors.called == [("why", 1), ("why", 2)]
+
+
+def test_a_gate_that_fails_lets_nobody_in(logged: Any) -> None:
+    """It fails again with the connection, and that is told."""
+    doors = Doors()
+    doors.answers[2] = lambda: 1 // 0
+    assert doors.opening().buildProtocol(address_of("192.0.2.1", 1)) is None
+    assert len(logged.take_failures(ZeroDivisionError)) == 1
+    assert [event["reason"] for event in logged.named("refused")] == [str(OpeningFailed())]

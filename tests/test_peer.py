@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 
-from netguard.peer import Peer, address_of, named, peer_key, unmapped
+from netguard.packed import packed
+from netguard.peer import Caller, Peer, address_of, named, unmapped
 from netguard.units import Prefix
 
 
@@ -40,26 +41,16 @@ def test_a_peer_behind_a_proxy_may_have_a_name_only(address: Any, name: str | No
     assert named(address) == name
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "prefix", "same"),
-    [
-        ("192.0.2.1", "192.0.2.2", Prefix(), False),
-        ("192.0.2.1", "::ffff:192.0.2.1", Prefix(), True),
-        ("192.0.2.1", "192.0.2.2", Prefix(24, 64), True),
-        ("192.0.2.1", "192.0.3.1", Prefix(24, 64), False),
-        ("192.0.2.1", "203.0.113.9", Prefix(0, 0), True),
-        ("192.0.2.1", "2001:db8::1", Prefix(0, 0), False),
-        ("2001:db8::1", "2001:db8::ffff:1", Prefix(), True),
-        ("2001:db8::1", "2001:db8:0:1::1", Prefix(), False),
-        ("2001:db8::1", "2001:db8::2", Prefix(32, 128), False),
-        ("2001:db8::1", "2001:0db8:0:0::1", Prefix(32, 128), True),
-        ("fe80::1%eth0", "fe80::1%eth1", Prefix(32, 128), True),
-        ("localhost", "localhost", Prefix(24, 64), True),
-        ("localhost", "elsewhere", Prefix(24, 64), False),
-        ("no:address", "no:address", Prefix(), True),
-    ],
-)
-def test_a_prefix_makes_one_peer(one: str, other: str, prefix: Prefix, same: bool) -> None:
-    """Both families apart; text that is no address is a peer as it is."""
-    assert (peer_key(one, prefix) == peer_key(other, prefix)) is same
-    assert hash(peer_key(one, prefix)) is not None
+def test_a_caller_is_known_by_its_address() -> None:
+    """In every form in which somebody asks for it."""
+    caller = Caller("::ffff:192.0.2.1", 7, 1.5)
+    assert (caller.address, caller.packed, caller.now) == (address_of("192.0.2.1", 7), packed("192.0.2.1"), 1.5)
+    assert Caller("nobody", 7, 0.0).packed == "nobody"
+
+
+def test_a_caller_has_a_key_for_each_prefix() -> None:
+    """And makes none twice."""
+    caller, wide = Caller("2001:db8::1", 7, 0.0), Prefix(32, 32)
+    assert caller.key(wide) == packed("2001:db8::")
+    assert caller.key(wide) is caller.key(wide)
+    assert caller.key(Prefix(32, 128)) == packed("2001:db8::1")

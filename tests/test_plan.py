@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netguard import plan
-from netguard.plan import EMPTY, Memory
+from netguard.plan import EMPTY, NOTHING, Memory
 
 
 class Owner:
@@ -75,7 +75,7 @@ def test_equal_plans_are_one_object(memory: Memory, owner: Owner) -> None:
     assert memory.without(plans[0], plans[0].watches).watches == ()
 
 
-def test_what_may_hold_a_connection_is_not_remembered(memory: Memory) -> None:
+def test_what_may_hold_a_connection_is_not_remembered(memory: Memory, owner: Owner) -> None:
     """A closure, a partial, a method of a state object: each is its connection's own."""
     for do in (lambda _: None, Owner().do, print):
         one, two = (memory.extend(EMPTY, plan.age, 5, do) for _ in range(2))
@@ -83,7 +83,9 @@ def test_what_may_hold_a_connection_is_not_remembered(memory: Memory) -> None:
         assert one.private
         assert not memory.lasting(do)
         assert memory.without(one, one.watches) is not one
-        assert memory.calls((), do) is not memory.calls((), do)
+        one_call, another = (memory.calls(memory.nothing, do) for _ in range(2))
+        assert one_call is not another
+        assert memory.calls(one_call, owner.do) is not memory.calls(one_call, owner.do)
 
 
 def test_what_cannot_be_hashed_is_called_like_the_rest(memory: Memory, owner: Owner) -> None:
@@ -96,8 +98,9 @@ def test_what_cannot_be_hashed_is_called_like_the_rest(memory: Memory, owner: Ow
             """What is called."""
 
     do = Unhashable()
-    assert memory.calls((owner.do,), do) == (owner.do, do)
-    assert memory.calls((do,), owner.do) == (do, owner.do)
+    before, behind = memory.calls(memory.nothing, owner.do), memory.calls(NOTHING, do)
+    assert memory.calls(before, do).all == (owner.do, do)
+    assert memory.calls(behind, owner.do).all == (do, owner.do)
 
 
 def test_a_private_watch_makes_a_plan_private_until_it_is_gone(memory: Memory, owner: Owner) -> None:
@@ -131,7 +134,19 @@ def test_a_plan_knows_what_is_due_and_what_comes_next(memory: Memory, owner: Own
 
 def test_calls_of_owners_are_shared(memory: Memory, owner: Owner) -> None:
     """As plans are."""
-    assert memory.calls((owner.do,), owner.other) is memory.calls((owner.do,), owner.other)
+    one, two = (memory.calls(memory.calls(memory.nothing, owner.do), owner.other) for _ in range(2))
+    assert one is two
+    assert one.all == (owner.do, owner.other)
+
+
+def test_what_is_shared_of_calls_is_bounded(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then a connection has its own."""
+    monkeypatch.setattr(plan, "_MOST", 2)
+    owners = [Owner() for _ in range(3)]
+    for each in owners:
+        memory.own(each)
+    found = [[memory.calls(memory.nothing, each.do) for each in owners] for _ in range(2)]
+    assert [one is two for one, two in zip(*found, strict=True)] == [True, True, False]
 
 
 def test_the_memory_is_bounded(memory: Memory, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 from twisted.internet.address import IPv4Address
 
-from netguard.verbs import VERBS, Heard, Misdeed, Stages
+from netguard.verbs import VERBS, Heard, Misdeed
 
 
 def test_what_was_heard_claims_nothing_unless_told() -> None:
@@ -21,11 +21,6 @@ def test_a_misdeed_is_an_ordinary_one_that_counts_each_time() -> None:
     assert (misdeed.weight, misdeed.once) == (1.0, None)
     with pytest.raises(FrozenInstanceError):
         misdeed.weight = 2.0  # type: ignore[misc]
-
-
-def test_a_guard_may_ask_at_either_stage_or_at_none() -> None:
-    """Both may be left out."""
-    assert Stages() == Stages(None, None)
 
 
 def test_no_verb_is_named_twice() -> None:

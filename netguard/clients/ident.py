@@ -30,7 +30,8 @@ from twisted.python.failure import Failure
 
 from netguard import units
 from netguard.clients.places import Places
-from netguard.peer import peer_key, unmapped
+from netguard.packed import pack, peer_key
+from netguard.peer import unmapped
 from netguard.wire.ident import PORT, IdentReply, NoReply, ReplyReader, WhyNot, query
 
 WITHIN = 5.0
@@ -207,7 +208,7 @@ class IdentClient:
         asking.work.addBoth(self._end, pair, asking)
 
     async def _ask(self, pair: _Pair, asking: _Query) -> IdentReply:
-        async with self._places.place(peer_key(pair.remote, _PREFIX)):
+        async with self._places.place(peer_key(pack(pair.remote), _PREFIX)):
             now = self._reactor.seconds()
             if now >= asking.deadline.getTime():  # its turn came, and the reactor was late to say that time is over
                 return NoReply(WhyNot.TIMEOUT)

@@ -29,7 +29,7 @@ from netguard.clients.names_question import PLACES, Network
 from netguard.clients.names_server import Connect
 from netguard.clients.names_text import Address, address
 from netguard.clients.places import Places
-from netguard.peer import peer_key
+from netguard.packed import pack, peer_key
 from netguard.verdict import NoName, Verdict
 
 WITHIN = 3.0
@@ -169,7 +169,7 @@ class VerifiedResolver:
 
     def _look_up(self, where: Address, chain: list[Step] | None = None) -> LookUp:
         deadline = self._reactor.seconds() + self.within
-        account: Hashable = peer_key(str(where), _PREFIX)
+        account: Hashable = peer_key(pack(str(where)), _PREFIX)
         return LookUp(self._network, self._hosts.current(), self._hosts_path, where, deadline, account, chain)
 
     def _join(self, where: Address) -> Deferred[Verdict]:

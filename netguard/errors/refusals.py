@@ -135,12 +135,12 @@ class Penalised(Reason):
 
     def __init__(self, limit: object = None, observed: object = None, left: float | None = None) -> None:
         super().__init__(limit, observed)
-        self.left = None if left is None else round(left, 3)
+        self.left = left
 
     def __str__(self) -> str:
         """Say also for how long."""
         text = super().__str__()
-        return f"{text}, for {units.duration.text(self.left)} more" if self.left else text
+        return f"{text}, for {units.duration.text(round(self.left, 3))} more" if self.left else text
 
 
 class Draining(Reason):

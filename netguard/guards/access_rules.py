@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any
 
-from netguard.errors import Denied, DeniedByFile, NameUnknown, OptionError, PrivilegedPort
-from netguard.guard import Connection, Guard, House, Opener, frozen
+from netguard.errors import Denied, DeniedByFile, NameUnknown, OptionError, PrivilegedPort, Reason
+from netguard.guard import LATER, Connection, Gate, Guard, House, Later, Newcomer, Opener, frozen
 from netguard.options import choice, option
-from netguard.rules import Decision, Rule, Rules, decide, read_rules, rules, rules_file
+from netguard.rules import Decision, Rules, decide, read_rules, rules, rules_file
 from netguard.verdict import Verdict, Verified, word
 
 FIRST_FREE_PORT = 1024
@@ -59,7 +58,7 @@ class AccessRules(Guard):
         door = Door(self, house)
         if self.file is not None:
             house.when_reloaded(door.reload)
-        return door.open
+        return Gate(door.closed, door.note if self.privileged_port == "log" else None, door.ask)
 
 
 class Door:
@@ -76,11 +75,12 @@ class Door:
     def __init__(self, guard: AccessRules, house: House) -> None:
         self.guard = guard
         self.house = house
-        self.rules = self.read()
+        self.reload()
 
     def reload(self) -> None:
         """Read the file again; connections see the old rules or the new, and never a mixture."""
         self.rules = self.read()
+        self.reasons = dict[Decision, Reason]()  # one for each rule, since many may be refused for it
 
     def read(self) -> Rules:
         """All rules, in their order."""
@@ -88,55 +88,56 @@ class Door:
         if self.guard.file is not None:
             found += read_rules(self.guard.file)
         if found.first_name is not None and self.house.names is None:
-            rule = _shown(found.first_name)
+            rule = Decision("ask", found.first_name)
             raise OptionError(
-                f"{rule}: rules about names need look-ups, and nobody looks names up (explain: say --name)"
+                f"{rule.shown}: rules about names need look-ups, and nobody looks names up (explain: say --name)"
             )
         return found
 
-    def open(self, connection: Connection) -> Awaitable[object] | None:
-        """Let the peer pass, or refuse it; ask for its name when it depends on that."""
-        port = self.guard.privileged_port
-        if port is not None and 0 < connection.port < FIRST_FREE_PORT:
-            if port == "refuse":
-                connection.refuse(PrivilegedPort(FIRST_FREE_PORT, connection.port))
-                if not connection.admitted:
-                    return None
-            elif port == "log":
-                connection.learn(privileged=True)
-        decision = decide(self.rules, connection.host)
+    def closed(self, newcomer: Newcomer) -> Reason | Later | None:
+        """Why a peer may not come in, or None; when it depends on its name, that has to be asked for first."""
+        if self.guard.privileged_port == "refuse" and _is_privileged(newcomer):
+            return PrivilegedPort(FIRST_FREE_PORT, newcomer.port)
+        decision = decide(self.rules, newcomer.packed)
         if decision.outcome == "allow":
             return None
         if decision.outcome == "ask":
-            return self.ask(connection)
-        self.refuse(connection, decision)
-        return None
+            return LATER
+        reason = self.reasons.get(decision)
+        if reason is None:
+            reason = self.reasons[decision] = self.reason(decision)
+        return reason
+
+    def note(self, connection: Connection) -> None:
+        """Let the log say that the port is a privileged one."""
+        if _is_privileged(connection):
+            connection.learn(privileged=True)
 
     async def ask(self, connection: Connection) -> None:
-        """The same, with the peer's name; by the rules that held when the peer came."""
+        """Decide by the peer's name, and by the rules that held when the peer came."""
         listed = self.rules
+        if self.guard.privileged_port == "log":
+            self.note(connection)
         verdict: Any = connection.peer.name
         if verdict is None:
             verdict = await self.house.names.verify(connection.host)
             connection.learn(name=verdict)
-        decision = decide(listed, connection.host, verdict, names_fail=self.guard.names_fail)
+        decision = decide(listed, connection.packed, verdict, names_fail=self.guard.names_fail)
         if decision.outcome != "allow":
-            self.refuse(connection, decision, verdict)
+            connection.refuse(self.reason(decision, verdict))
 
-    def refuse(self, connection: Connection, decision: Decision, verdict: Verdict | None = None) -> None:
+    def reason(self, decision: Decision, verdict: Verdict | None = None) -> Reason:
         """Say which rule it was, and what was seen, where that is not the address."""
         rule = decision.rule
         seen = verdict.name if isinstance(verdict, Verified) else None if verdict is None else word(verdict)
         if rule is None:
             by_file = self.guard.file is not None
-            connection.refuse((DeniedByFile if by_file else Denied)("none of them allows it", seen))
-            return
+            return (DeniedByFile if by_file else Denied)("none of them allows it", seen)
         observed = seen if rule.needs_name else None
         if decision.outcome == "failed":
-            connection.refuse(NameUnknown(_shown(rule), observed))
-        else:
-            connection.refuse((DeniedByFile if rule.place else Denied)(_shown(rule), observed))
+            return NameUnknown(decision.shown, observed)
+        return (DeniedByFile if rule.place else Denied)(decision.shown, observed)
 
 
-def _shown(rule: Rule) -> str:
-    return f"{rule} ({rule.place})" if rule.place else str(rule)
+def _is_privileged(newcomer: Newcomer) -> bool:
+    return 0 < newcomer.port < FIRST_FREE_PORT

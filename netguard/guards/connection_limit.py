@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from netguard.errors import TooManyConnections, TooManyFromPeer
-from netguard.guard import Connection, Guard, House, Stages, frozen
+from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
 from netguard.options import option
-from netguard.peer import PREFIX_HELP, peer_key
+from netguard.packed import Packed
+from netguard.peer import PREFIX_HELP
 from netguard.units import Prefix, count, prefix
 
 
@@ -38,7 +39,10 @@ class ConnectionLimit(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         crowd = Crowd(self)
-        return Stages(crowd.arrive if self.total else None, crowd.open if self.per_peer else None, crowd.full)
+        return Stages(
+            Gate(crowd.is_full, crowd.arrive) if self.total else None,
+            Gate(crowd.has_many, crowd.come) if self.per_peer else None,
+        )
 
 
 class Crowd:
@@ -51,46 +55,44 @@ class Crowd:
     def __init__(self, limit: ConnectionLimit) -> None:
         self.limit = limit
         self.total = 0
-        self.most = limit.total or 0
+        self.most, self.most_of_one, self.prefix = limit.total or 0, limit.per_peer or 0, limit.prefix
         self.no_more = TooManyConnections(self.most, self.most + 1)
-        self.peers: dict[object, int] = {}
+        self.no_more_of_one = TooManyFromPeer(self.most_of_one, self.most_of_one + 1)
+        self.peers: dict[Packed, int] = {}
 
-    def full(self) -> TooManyConnections | None:
+    def is_full(self, _: Newcomer) -> TooManyConnections | None:
         """Whether nobody more can come, and why."""
-        return self.no_more if self.total >= self.most else None
+        if self.total < self.most:
+            return None
+        # Who only observes lets in more than there may be.
+        return self.no_more if self.total == self.most else TooManyConnections(self.most, self.total + 1)
 
     def arrive(self, connection: Connection) -> None:
-        """Count a socket in, or refuse it."""
-        if self.total >= self.most:
-            connection.refuse(TooManyConnections(self.most, self.total + 1))
-        if connection.admitted:
-            self.total += 1
-            connection.at_end(self.depart)
+        """Count a socket in."""
+        self.total += 1
+        connection.at_end(self.depart)
 
     def depart(self, _: Connection) -> None:
         """One has gone."""
         self.total -= 1
 
-    def open(self, connection: Connection) -> None:
-        """Count a peer in, or refuse it."""
-        key = self.key(connection)
-        if key is None:
-            return
-        there = self.peers.get(key, 0)
-        if there >= (self.limit.per_peer or 0):
-            connection.refuse(TooManyFromPeer(self.limit.per_peer, there + 1))
-        if connection.admitted:
-            self.peers[key] = there + 1
-            connection.at_end(self.leave)
+    def has_many(self, newcomer: Newcomer) -> TooManyFromPeer | None:
+        """Whether the peer is there as often as it may be; one without an address may always."""
+        there = self.peers.get(newcomer.key(self.prefix), 0)
+        if there < self.most_of_one:
+            return None
+        return self.no_more_of_one if there == self.most_of_one else TooManyFromPeer(self.most_of_one, there + 1)
 
-    def key(self, connection: Connection) -> object:
-        """By what the peer is counted; None when it has no address."""
-        host = connection.host
-        return None if host is None else peer_key(host, self.limit.prefix)
+    def come(self, connection: Connection) -> None:
+        """Count a peer in."""
+        key = connection.key(self.prefix)
+        if key is not None:
+            self.peers[key] = self.peers.get(key, 0) + 1
+            connection.at_end(self.leave)
 
     def leave(self, connection: Connection) -> None:
         """One of a peer's has gone."""
-        key = self.key(connection)
+        key = connection.key(self.prefix)
         self.peers[key] -= 1
         if not self.peers[key]:
             del self.peers[key]

@@ -7,9 +7,10 @@ from itertools import islice
 from math import inf
 
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
-from netguard.guard import Connection, Guard, House, Stages, frozen
+from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
 from netguard.options import option
-from netguard.peer import PREFIX_HELP, peer_key
+from netguard.packed import Packed
+from netguard.peer import PREFIX_HELP
 from netguard.units import Frequency, Prefix, frequency, prefix
 
 MOST_PEERS = 65536
@@ -45,7 +46,7 @@ class ConnectionRate(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         arrivals = Arrivals(self, house)
-        return Stages(arrivals.arrive if self.total else None, arrivals.open)
+        return Stages(Gate(arrivals.are_many) if self.total else None, Gate(arrivals.are_many_of_one, arrivals.come))
 
 
 class Arrivals:
@@ -59,31 +60,40 @@ class Arrivals:
     def __init__(self, limit: ConnectionRate, house: House) -> None:
         self.limit = limit
         self.all, self.one = Allowance(limit.total), Allowance(limit.per_peer)
+        self.too_fast = _refusal(ConnectingTooFast, limit.total)
+        self.one_too_fast = _refusal(PeerConnectingTooFast, limit.per_peer)
+        self.prefix = limit.prefix
         self.house = house
         self.total = 0.0
-        self.peers: OrderedDict[object, float] = OrderedDict()
+        self.peers: OrderedDict[Packed, float] = OrderedDict()
         self.complained = -inf
 
-    def arrive(self, connection: Connection) -> None:
-        """Refuse a socket when nothing is left for all; it uses nothing up before its peer is known."""
-        if self.all.after_one_more(self.total, self.house.reactor.seconds()) == inf:
-            connection.refuse(_refusal(ConnectingTooFast, self.limit.total))
+    def are_many(self, newcomer: Newcomer) -> Reason | None:
+        """Whether nothing is left for all. Nothing is used up before it is known who the peer is."""
+        return None if self.all.is_left(self.total, newcomer.now) else self.too_fast
 
-    def open(self, connection: Connection) -> None:
-        """Let the newcomer pass, or refuse it. Only one that passes uses up what is allowed, of either limit."""
-        limit, host, now = self.limit, connection.host, self.house.reactor.seconds()
-        key = None if limit.per_peer is None or host is None else peer_key(host, limit.prefix)
-        peer = self.one.after_one_more(self.peers.get(key, now), now)
+    def are_many_of_one(self, newcomer: Newcomer) -> Reason | None:
+        """Whether nothing is left for all, or for this peer."""
+        now = newcomer.now
+        if not self.all.is_left(self.total, now):
+            return self.too_fast
+        whole = self.peers.get(newcomer.key(self.prefix), now)
+        return None if self.one.is_left(whole, now) else self.one_too_fast
+
+    def come(self, connection: Connection) -> None:
+        """Use up what is allowed, of either limit; nothing where somebody who observes would have refused."""
+        now = connection.now
+        key = None if self.limit.per_peer is None else connection.key(self.prefix)
+        known = self.peers.get(key)
+        peer = self.one.after_one_more(now if known is None else known, now)
         total = self.all.after_one_more(self.total, now)
-        if total == inf:
-            connection.refuse(_refusal(ConnectingTooFast, limit.total))
-        elif peer == inf:
-            connection.refuse(_refusal(PeerConnectingTooFast, limit.per_peer))
-        else:
-            self.total = total
-            if key is not None and (key in self.peers or self.room(now)):
-                self.peers[key] = peer
-                self.peers.move_to_end(key)
+        if inf in (peer, total):
+            return
+        self.total = total
+        if known is not None:
+            self.peers.move_to_end(key)
+        if known is not None or (key is not None and self.room(now)):
+            self.peers[key] = peer
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""
@@ -111,7 +121,7 @@ class Allowance:
     def __init__(self, limit: Frequency | None) -> None:
         period, events = (0.0, 1) if limit is None else (limit.period, limit.events)
         self.step = period / events
-        self.most = period + self.step / 100
+        self.room = period - self.step * 0.99  # a hundredth for what floating-point numbers lose
         # No moment lies further ahead than a period, unless the clock was set back: then nobody is to wait for it.
         self.furthest = period * 2
 
@@ -119,10 +129,16 @@ class Allowance:
         """Whether nothing of it is used up now."""
         return not now < whole <= now + self.furthest
 
+    def is_left(self, whole: float, now: float) -> bool:
+        """Whether one more may arrive."""
+        return not self.room < whole - now <= self.furthest
+
     def after_one_more(self, whole: float, now: float) -> float:
         """When it will be whole again after one more arrival; never, when nothing of it is left."""
-        later = (whole if now < whole <= now + self.furthest else now) + self.step
-        return later if later <= now + self.most else inf
+        used = whole - now
+        if not 0 < used <= self.furthest:
+            return now + self.step
+        return inf if used > self.room else whole + self.step
 
 
 def _refusal(kind: type[Reason], limit: Frequency | None) -> Reason:

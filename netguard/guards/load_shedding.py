@@ -7,8 +7,8 @@ from math import inf
 from random import random
 from typing import Any
 
-from netguard.errors import OptionError, Shedding, TooManyPending
-from netguard.guard import Connection, Guard, House, Stages, frozen
+from netguard.errors import OptionError, Reason, Shedding, TooManyPending
+from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
 from netguard.load.gradient import Gradient, Steady
 from netguard.load.signals import KEEP
 from netguard.load.thresholds import Alarm, Condition, Thresholds, thresholds
@@ -92,9 +92,11 @@ class LoadShedding(Guard):
     def install(self, house: House) -> Stages:
         """Begin to look at the signals, and to count. Where nobody is exempt, it need not be known who comes."""
         door = Door(self, house)
+        count = door.count if self.limit else None
         if self.exempt is not None:
-            return Stages(peer=door.open)
-        return Stages(door.arrive if self.shed else None, door.count if self.limit else None, door.full)
+            return Stages(peer=Gate(door.closed, count))
+        strained = None if door.strain is None else Gate(door.strain.refuses)
+        return Stages(strained, Gate(door.crowded, count) if self.limit else None)
 
 
 class Door:
@@ -112,40 +114,32 @@ class Door:
         self.counts = guard.limit is not None
         self.pending = Gradient(random) if isinstance(guard.limit, str) else Steady(guard.limit or 0)
 
-    def full(self) -> Shedding | None:
-        """Why nobody is let in now, or None."""
-        seen = None if self.strain is None else self.strain.refuses(self.house.reactor.seconds())
-        return None if seen is None else Shedding(*seen)
+    def crowded(self, newcomer: Newcomer) -> TooManyPending | None:
+        """Whether as many are on their way as may be."""
+        full = self.pending.is_full(newcomer.now)
+        return TooManyPending(self.pending.limit, self.pending.pending + 1) if full else None
 
-    def arrive(self, connection: Connection) -> None:
-        """Let a newcomer in, or not, whoever it is."""
-        reason = self.full()
-        if reason is not None:
-            connection.refuse(reason)
-
-    def open(self, connection: Connection) -> None:
-        """The same, if it is not exempt."""
-        if not self.exempt.contains(connection.host):
-            self.arrive(connection)
-            if self.counts and connection.admitted:
-                self.count(connection)
+    def closed(self, newcomer: Newcomer) -> Reason | None:
+        """Either of these, for peers that are not exempt."""
+        reason: Reason | None = None if self.strain is None else self.strain.refuses(newcomer)
+        if reason is None and self.counts:
+            reason = self.crowded(newcomer)
+        return None if reason is None or self.exempt.contains(newcomer.packed) else reason
 
     def count(self, connection: Connection) -> None:
-        """Count a newcomer among those who are on their way, or refuse it."""
-        if self.pending.come(self.house.reactor.seconds()):
+        """Count a newcomer among those who are on their way."""
+        if not self.exempt.contains(connection.packed) and self.pending.come(connection.now):
             connection.settled(self.settle)
             connection.at_end(self.leave)
-        else:
-            connection.refuse(TooManyPending(self.pending.limit, self.pending.pending + 1))
 
     def settle(self, connection: Connection) -> None:
         """One has arrived."""
-        self.pending.settle(self.house.reactor.seconds(), connection.age)
+        self.pending.settle(connection.now, connection.age)
 
     def leave(self, connection: Connection) -> None:
         """One is gone; if it had arrived before, that changes nothing."""
         if connection.settled_at is None:
-            self.pending.leave(self.house.reactor.seconds())
+            self.pending.leave(connection.now)
 
 
 class Strain:
@@ -163,19 +157,20 @@ class Strain:
         self.alarms = [Alarm(each) for each in shed.conditions]
         self.unreadable: set[Condition] = set()
         self.by: tuple[str, ...] = ()
-        self.seen: tuple[str, str] | None = None
+        self.reason: Shedding | None = None
         self.looked = -inf
         # Connections come thousands a second: of them alone, what was seen a moment ago is not good enough.
         self.crowd = next((each for each in self.alarms if each.condition.signal == "connections"), None)
         self.room = inf
         house.each_tick(self.look)
 
-    def refuses(self, now: float) -> tuple[str, str] | None:
-        """For which condition's sake newcomers are refused, and the figure, no older than a tick; None when not."""
+    def refuses(self, newcomer: Newcomer) -> Shedding | None:
+        """Why newcomers are refused, by figures no older than a tick; None when they are not."""
+        now = newcomer.now
         self.room -= 1
         if self.room < 0 or not 0 <= now - self.looked < KEEP:
             self.look(now)
-        return self.seen if REFUSE in self.by else None
+        return self.reason
 
     def look(self, now: float) -> bool:
         """Look at the signals; say whether to look again in any case, so that shedding ends when nobody comes."""
@@ -184,9 +179,11 @@ class Strain:
         if self.crowd is not None:
             self.room = inf if self.crowd.on else self.crowd.condition.limit - (self.crowd.figure or 0.0)
         high = next((each for each in self.alarms if each.on), None)
-        self.seen = None if high is None else (str(high.condition), high.condition.reading(high.observed))
         if bool(self.by) != bool(high):
             self.act(strained=bool(high))
+        self.reason = None
+        if high is not None and REFUSE in self.by:
+            self.reason = Shedding(str(high.condition), high.condition.reading(high.observed))
         for alarm in changed:
             self.tell("shedding" if alarm.on else "recovered", alarm.condition, alarm.figure)
         return bool(high)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
 from functools import lru_cache
 from math import ceil, inf
-from socket import AF_INET, AF_INET6, inet_ntop
-from typing import Any
 
 import attrs
 
 from netguard.errors import OptionError, Penalised
-from netguard.guard import Connection, Guard, House, Misdeed, Opener, frozen
+from netguard.guard import Connection, Gate, Guard, House, Misdeed, Newcomer, Opener, frozen
 from netguard.networks import Networks, networks
 from netguard.options import option
-from netguard.peer import PREFIX_HELP, peer_key
+from netguard.packed import Packed, pack, peer_key, unpacked
+from netguard.peer import PREFIX_HELP
 from netguard.penalty_table import PenaltyTable, Record, Row, Terms
 from netguard.units import Frequency, Prefix, duration, frequency, prefix
 
 _LOCAL = "127.0.0.1,::1"
-_IPV4, _IPV6 = 4, 6
+_IPV4 = 4
 
 
 @frozen
@@ -75,7 +73,7 @@ class Penalties(Guard):
         keeper = Keeper(self, house)
         house.when_misdeed(keeper.hear)
         house.penalties.append(Ledger(keeper.table, self.prefix, house))
-        return keeper.open
+        return Gate(keeper.has_against)
 
 
 class Keeper:
@@ -92,23 +90,23 @@ class Keeper:
         self.table = PenaltyTable(Terms(limit.penalty, limit.shortest, limit.longest), os.urandom(32))
         self.complained = -inf
 
-    def open(self, connection: Connection) -> None:
-        """Let a newcomer pass, or refuse it."""
-        host = connection.host
-        if not self.table.offenders or host is None:
-            return
-        now = self.house.reactor.seconds()
-        record = self.table.refused(peer_key(host, self.limit.prefix), now)
-        if record is not None:
-            observed = in_period(ceil(record.peak), self.limit.penalty.period)
-            connection.refuse(Penalised(self.limit.penalty, observed, record.until - now))
+    def has_against(self, newcomer: Newcomer) -> Penalised | None:
+        """The penalty for which a newcomer is refused, or None."""
+        if not self.table.offenders:
+            return None
+        now = newcomer.now
+        record = self.table.refused(newcomer.key(self.limit.prefix), now)
+        if record is None:
+            return None
+        observed = in_period(ceil(record.peak), self.limit.penalty.period)
+        return Penalised(self.limit.penalty, observed, record.until - now)
 
     def hear(self, connection: Connection, misdeed: Misdeed) -> None:
         """Write down a misdeed; say so when a penalty begins with it."""
         host, limit, table = connection.host, self.limit, self.table
-        if host is None or (limit.exempt is not None and limit.exempt.contains(host)):
+        if host is None or (limit.exempt is not None and limit.exempt.contains(connection.packed)):
             return
-        key, now = peer_key(host, limit.prefix), self.house.reactor.seconds()
+        key, now = connection.key(limit.prefix), connection.now
         if limit.observe:
             # Who would have been refused could not have done this.
             running = table.refused(key, now)
@@ -121,7 +119,7 @@ class Keeper:
         if table.forgotten + table.displaced > lost:
             self.complain(now)
 
-    def tell(self, host: str, key: Hashable, record: Record, now: float) -> None:
+    def tell(self, host: str, key: Packed, record: Record, now: float) -> None:
         """A penalty begins."""
         limit = self.limit
         about: dict[str, object] = {"client.address": host, "guard": "Penalties", "option": "penalty"}
@@ -176,7 +174,7 @@ class Ledger:
         """
         if peer is None:
             return self.table.clear_all()
-        return int(self.table.clear(peer_key(peer.strip().partition("/")[0], self.prefix)))
+        return int(self.table.clear(peer_key(pack(peer.strip().partition("/")[0]), self.prefix)))
 
 
 @lru_cache(maxsize=64)  # most penalties of a service are for the same, and floods are refused for them
@@ -185,16 +183,14 @@ def in_period(weight: int, period: float) -> Frequency:
     return Frequency(weight, period)
 
 
-def name_of(key: Any, prefix: Prefix) -> str:
+def name_of(key: object, prefix: Prefix) -> str:
     """What a person calls a peer: its address, or the network that is one peer.
 
     Args:
-        key: by what it is counted; see :func:`netguard.peer.peer_key`.
+        key: by what it is counted; see :func:`netguard.packed.peer_key`.
         prefix: how many bits make one peer.
     """
-    if isinstance(key, str):
-        return key
-    version, number = key
-    family, size, bits = (AF_INET6, 128, prefix.ipv6) if version == _IPV6 else (AF_INET, 32, prefix.ipv4)
-    address = inet_ntop(family, (number << (size - bits)).to_bytes(size // 8, "big"))
-    return address if bits == size else f"{address}/{bits}"
+    if not isinstance(key, bytes):
+        return str(key)
+    bits = prefix.ipv4 if len(key) == _IPV4 else prefix.ipv6
+    return unpacked(key) if bits == 8 * len(key) else f"{unpacked(key)}/{bits}"

@@ -11,7 +11,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.interfaces import IAddress
 
 from netguard.errors import ProxyHeaderMalformed, ProxyHeaderMissing, ProxyHeaderUnexpected
-from netguard.guard import Connection, Guard, Heard, House, Reader, Stages, frozen
+from netguard.guard import LATER, Connection, Gate, Guard, Heard, House, Later, Newcomer, Reader, Stages, frozen
 from netguard.networks import Networks, networks
 from netguard.options import option
 from netguard.peer import address_of
@@ -64,11 +64,11 @@ class Proxies:
         """Write them as an operator would."""
         return ",".join([*([UNIX] if self.unix else []), *([str(self.networks)] if self.networks else [])])
 
-    def contain(self, connection: Connection) -> bool:
+    def contain(self, newcomer: Newcomer) -> bool:
         """Whether the socket of a connection is one of theirs."""
-        if connection.host is None:
-            return self.unix and isinstance(connection.address, UNIXAddress)
-        return self.networks.contains(connection.host)
+        if newcomer.packed is None:
+            return self.unix and isinstance(newcomer.address, UNIXAddress)
+        return self.networks.contains(newcomer.packed)
 
 
 class _Proxies(Unit):
@@ -105,12 +105,18 @@ class ProxyProtocol(Guard):
 
     def install(self, house: House) -> Stages:
         """Ask the socket: what the later guards ask about is what the header says."""
-        return Stages(socket=self.meet)
+        return Stages(socket=Gate(self.is_listed, self.watch, self.hear))
 
-    def meet(self, connection: Connection) -> Reader | None:
-        """Hear the header, or look out for one that must not come."""
-        if self.sources.contain(connection):
-            return _Listed(connection, WITHIN_OBSERVED if self.observe else WITHIN)
+    def is_listed(self, newcomer: Newcomer) -> Later | None:
+        """Those who must send a header are heard before anything else is decided about them."""
+        return LATER if self.sources.contain(newcomer) else None
+
+    def hear(self, connection: Connection) -> Reader:
+        """Hear the header."""
+        return _Listed(connection, WITHIN_OBSERVED if self.observe else WITHIN)
+
+    def watch(self, connection: Connection) -> Reader | None:
+        """Look out for a header that must not come."""
         watch = _Unlisted(connection)
         if connection.awaits_tls:
             return watch

@@ -94,13 +94,21 @@ class Gradient:
         Returns:
             Whether there is room, and so the newcomer counts: to be told of later, once, by settle or leave.
         """
-        self._notice(now)
-        limit = self.limit
-        if limit is not None and self.pending >= limit:
+        if self.is_full(now):
             return False
         self.pending += 1
         self._window.most = max(self._window.most, self.pending)
         return True
+
+    def is_full(self, now: float) -> bool:
+        """Whether there is no room for anybody.
+
+        Args:
+            now: the present moment.
+        """
+        self._notice(now)
+        limit = self.limit
+        return limit is not None and self.pending >= limit
 
     def leave(self, now: float) -> None:
         """Somebody who came is gone without having been settled; how long that took says nothing about us.
@@ -192,10 +200,14 @@ class Steady:
 
     def come(self, now: float) -> bool:
         """Somebody comes; see :meth:`Gradient.come`."""
-        if self.pending >= self.limit:
+        if self.is_full(now):
             return False
         self.pending += 1
         return True
+
+    def is_full(self, now: float) -> bool:
+        """Whether there is no room for anybody; see :meth:`Gradient.is_full`."""
+        return self.pending >= self.limit
 
     def leave(self, now: float) -> None:
         """Somebody who came is gone; see :meth:`Gradient.leave`."""

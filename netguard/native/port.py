@@ -79,7 +79,8 @@ class Port(_Port):  # type: ignore[misc]
             self._most = min(BATCH, most + 1)
 
     def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
-        if self.factory.turns_away(client[0], client[1]):
+        caller = self.factory.meet(client[0], client[1])
+        if caller is None:
             self._refuse(descriptor)
             return
         if len(client) > _SCOPE and client[_SCOPE]:  # the zone of a link-local address belongs to it
@@ -87,7 +88,7 @@ class Port(_Port):  # type: ignore[misc]
             client = (host, *client[1:])
         meter = None
         try:
-            meter = self.factory.admit(self._addressType("TCP", *client), NativeMeter)
+            meter = self.factory.admit(self._addressType("TCP", *client), NativeMeter, caller)
         finally:
             if meter is None:
                 self._refuse(descriptor)

@@ -119,8 +119,9 @@ def churn() -> None:
 
 def reject() -> None:
     """A flood of connections that are refused, since the one that may be there is there."""
-    kinds = ("none", "reset", "close", "wrapper-close")
-    cpu_ratios("refused connection", lambda port: clients.flood(port, 1_500), "bar: reset <= 1.15", kinds, kinds[1:])
+    kinds = ("none", "reset", "close", "rate", "per-peer", "penalty", "rules", "wrapper-close")
+    with_one = tuple(each for each in kinds if each not in ("none", "penalty", "rules"))
+    cpu_ratios("refused connection", lambda port: clients.flood(port, 1_500), "bar: reset <= 1.15", kinds, with_one)
 
 
 def flood() -> None:

@@ -20,6 +20,7 @@ from twisted.internet import epollreactor
 epollreactor.install()
 
 from twisted.internet import reactor as _reactor  # noqa: E402
+from twisted.internet.address import IPv4Address  # noqa: E402
 from twisted.internet.protocol import Factory, Protocol  # noqa: E402
 from twisted.internet.stdio import StandardIO  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
@@ -28,6 +29,7 @@ from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, Wrappi
 
 from netguard.guarded_endpoints import announce  # noqa: E402
 from netguard.policy import Policy  # noqa: E402
+from netguard.wrapper import Wrapper  # noqa: E402
 
 reactor: Any = _reactor
 
@@ -54,6 +56,14 @@ def policy(**changes: str) -> Policy:
     return Policy.from_options(GENEROUS | {name.replace("_", "-"): value for name, value in changes.items()})
 
 
+def penalising(factory: Factory) -> Any:
+    """One that has penalised whoever will come."""
+    made = policy(penalty="1/h", penalty_for="1h", peer_prefix="8,8", refusal="reset").wrap(factory, verbose=False)
+    for _ in range(3):
+        Wrapper(made, IPv4Address("TCP", "127.0.0.1", 1), 0).connection.misdeed("failed-login")
+    return made
+
+
 class Refuses(Factory):
     """The cheapest refusal that Twisted has."""
 
@@ -75,6 +85,12 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "none": lambda _: Refuses(),
     "reset": lambda factory: policy(max_connections="1", refusal="reset").wrap(factory, verbose=False),
     "close": lambda factory: policy(max_connections="1").wrap(factory, verbose=False),
+    "rate": lambda factory: policy(connect_rate="1/h", refusal="reset").wrap(factory, verbose=False),
+    "per-peer": lambda factory: policy(max_per_peer="1", peer_prefix="8,8", refusal="reset").wrap(
+        factory, verbose=False
+    ),
+    "rules": lambda factory: policy(rules="deny 127.0.0.0/8", refusal="reset").wrap(factory, verbose=False),
+    "penalty": penalising,
     "wrapper-close": lambda factory: policy(max_connections="1", transport="stock").wrap(factory, verbose=False),
 }
 

@@ -266,12 +266,12 @@ def test_a_full_service_says_so_without_counting(service: type[Service]) -> None
     """Before anything is made for a newcomer, who is told as refused all the same."""
     house = service(ConnectionLimit(total=2))
     first = house.connect()
-    assert not house.factory.turns_away("192.0.2.9", 1)
+    assert house.factory.meet("192.0.2.9", 1) is not None
     house.connect()
-    assert house.factory.turns_away("192.0.2.9", 1)
-    assert house.factory.turns_away("192.0.2.9", 2)
+    assert house.factory.meet("192.0.2.9", 1) is None
+    assert house.factory.meet("192.0.2.9", 2) is None
     first.wire.lost(ConnectionDone())
-    assert not house.factory.turns_away("192.0.2.9", 1)
+    assert house.factory.meet("192.0.2.9", 1) is not None
     assert house.knock() is not None
     assert house.knock() is None
     assert len(house.built) == 3

@@ -12,6 +12,7 @@ from twisted.internet.address import UNIXAddress
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast
 from netguard.guards import connection_rate
 from netguard.guards.connection_rate import MOST_PEERS, Arrivals, ConnectionRate
+from netguard.peer import Caller
 from netguard.units import Frequency
 
 if TYPE_CHECKING:
@@ -164,18 +165,11 @@ def _hosts(first: int, count: int) -> Iterator[str]:
         yield f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1"
 
 
-class Knocking:
+def _knocks(table: Arrivals, host: str) -> None:
     """A connection as the guard sees it, without all the rest: a hundred thousand of them are made here."""
-
-    admitted = True
-
-    def __init__(self, host: str) -> None:
-        self.host = host
-        self.refused: list[object] = []
-
-    def refuse(self, reason: object) -> None:
-        """Remember."""
-        self.refused.append(reason)
+    caller: Any = Caller(host, 1, table.house.reactor.seconds())
+    if table.are_many_of_one(caller) is None:
+        table.come(caller)
 
 
 def test_the_table_is_bounded_and_says_what_happens_when_it_is_full(
@@ -185,7 +179,7 @@ def test_the_table_is_bounded_and_says_what_happens_when_it_is_full(
     house = service(ConnectionRate(per_peer="2/h"))
     (table,) = tables
     for host in _hosts(0, MOST_PEERS + 1000):
-        table.open(Knocking(host))  # type: ignore[arg-type]
+        _knocks(table, host)
     assert len(table.peers) == MOST_PEERS
     (event,) = logged.named("full")
     assert (event["guard"], event["option"], event["limit"]) == ("ConnectionRate", "connect-rate-per-peer", MOST_PEERS)
@@ -204,7 +198,7 @@ def test_the_table_is_bounded_and_says_what_happens_when_it_is_full(
     assert len(logged.named("full")) == 3
     house.clock.rightNow -= 10_000
     for host in _hosts(200_000, 3):
-        table.open(Knocking(host))  # type: ignore[arg-type]
+        _knocks(table, host)
     house.clock.advance(20_000)
     assert _let_in(house, 5, newcomer) == 2  # there is room again
     assert len(table.peers) < MOST_PEERS
@@ -219,7 +213,7 @@ def test_who_is_whole_again_is_forgotten_one_by_one(
     (table,) = tables
     for host in _hosts(0, 1000):
         house.clock.advance(0.61)
-        table.open(Knocking(host))  # type: ignore[arg-type]
+        _knocks(table, host)
         assert len(table.peers) <= 100
     assert not logged.named("full")
 
@@ -228,10 +222,9 @@ def test_a_full_table_costs_little_memory(service: type[Service], tables: list[A
     """Less than 20 MB for all of it."""
     service(ConnectionRate(total="1000000/s", per_peer="2/h"))
     (table,) = tables
-    knocking = [Knocking(host) for host in _hosts(0, MOST_PEERS)]
     tracemalloc.start()
-    for each in knocking:
-        table.open(each)  # type: ignore[arg-type]
+    for host in _hosts(0, MOST_PEERS):
+        _knocks(table, host)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(table.peers) == MOST_PEERS
@@ -259,7 +252,7 @@ def test_no_decision_has_to_forget_many(service: type[Service], tables: list[Arr
     house = service(ConnectionRate(per_peer="2/h"))
     (table,) = tables
     for host in _hosts(0, 1000):
-        table.open(Knocking(host))  # type: ignore[arg-type]
+        _knocks(table, host)
     house.clock.advance(10_000)
     sizes = [1000]
     while sizes[-1] > 140:

@@ -16,6 +16,7 @@ from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.penalties import Penalties, name_of
 from netguard.guards.proxy_protocol import ProxyProtocol
+from netguard.packed import pack, peer_key
 from netguard.penalty_table import PenaltyTable
 from netguard.policy import Policy
 from netguard.units import Frequency, Prefix
@@ -339,15 +340,16 @@ def test_the_ports_of_a_service_have_one_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "prefix", "name"),
+    ("host", "prefix", "name"),
     [
+        ("nobody", Prefix(), "nobody"),
         ("192.0.2.7", Prefix(), "192.0.2.7"),
-        ((6, 0x20010DB800000000), Prefix(), "2001:db8::/64"),
-        ((6, 1), Prefix(32, 128), "::1"),
-        ((6, 0), Prefix(32, 0), "::/0"),
-        ((4, 0xC00002), Prefix(24, 64), "192.0.2.0/24"),
+        ("2001:db8::7", Prefix(), "2001:db8::/64"),
+        ("::1", Prefix(32, 128), "::1"),
+        ("::1", Prefix(32, 0), "::/0"),
+        ("192.0.2.7", Prefix(24, 64), "192.0.2.0/24"),
     ],
 )
-def test_a_peer_has_a_name_that_a_person_can_use(key: object, prefix: Prefix, name: str) -> None:
+def test_a_peer_has_a_name_that_a_person_can_use(host: str, prefix: Prefix, name: str) -> None:
     """An address, or the network that is one peer."""
-    assert name_of(key, prefix) == name
+    assert name_of(peer_key(pack(host), prefix), prefix) == name

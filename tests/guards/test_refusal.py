@@ -33,7 +33,7 @@ class Framed(Factory):
 class Late(Guard):
     """Refuses when the test says so."""
 
-    def open(self, connection: Connection) -> Deferred[None]:
+    def open(self, connection: Connection) -> Deferred[Any]:
         """Wait, then refuse."""
         late.append(Deferred())
         return late[-1].addCallback(lambda _: connection.refuse(Draining()))

@@ -1,0 +1,65 @@
+"""When a guard is asked about a newcomer, and how it answers without a connection being made for that."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from netguard.errors import Reason
+    from netguard.verbs import Reader
+
+Opener = Callable[[Any], "Awaitable[object] | Reader | None"]
+"""What is called with a new connection: None lets it pass, anything else it has to wait for."""
+
+
+class Later(Enum):
+    """The third answer of a :class:`Gate`."""
+
+    LATER = "it depends on more than the address"
+
+
+LATER = Later.LATER
+
+
+@attrs.frozen
+class Gate:
+    """An opener in parts, whose decision needs no connection: whom it refuses, nothing is made for.
+
+    That is what refusing a flood costs least. Who only observes is asked as any opener is.
+
+    Args:
+        why: why a :class:`netguard.verbs.Newcomer` is not let in, or None, or :data:`LATER`. It counts nothing.
+        enter: is called with the connection of one that passes, for whoever has to count it.
+        ask: is called with the connection when the answer was :data:`LATER`.
+    """
+
+    why: Callable[[Any], Reason | Later | None]
+    enter: Opener | None = None
+    ask: Opener | None = None
+
+    def __call__(self, connection: Any) -> Awaitable[object] | Reader | None:
+        """Do all of it."""
+        answer = self.why(connection)
+        then = self.enter
+        if answer is LATER:
+            then = self.ask
+        elif answer is not None and connection.refuse(answer):
+            return None
+        return None if then is None else then(connection)
+
+
+@attrs.frozen
+class Stages:
+    """The openers of a guard that asks twice.
+
+    Args:
+        socket: asked of the socket, before a PROXY header has been read.
+        peer: asked when it is known who is behind the socket.
+    """
+
+    socket: Opener | None = None
+    peer: Opener | None = None

@@ -1,0 +1,60 @@
+"""Tests for netguard.stages: an opener in parts does what one piece would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netguard.errors import TooManyConnections
+from netguard.stages import LATER, Gate, Stages
+
+
+class Knocking:
+    """A connection, as a gate sees it.
+
+    Args:
+        observed: whether nobody is refused.
+    """
+
+    def __init__(self, *, observed: bool = False) -> None:
+        self.observed = observed
+        self.refused: list[Any] = []
+
+    def refuse(self, reason: object) -> bool:
+        """Remember."""
+        self.refused.append(reason)
+        return not self.observed
+
+
+REASON = TooManyConnections(1, 2)
+
+
+def test_a_guard_may_ask_at_either_stage_or_at_none() -> None:
+    """Both may be left out."""
+    assert Stages() == Stages(None, None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "observed", "called"),
+    [(None, False, "enter"), (LATER, False, "ask"), (REASON, False, None), (REASON, True, "enter")],
+    ids=["passes", "later", "refused", "observed"],
+)
+def test_a_gate_is_an_opener(answer: Any, observed: bool, called: str | None) -> None:
+    """Who passes, or would not have but for an observer, is counted; the rest of the answer is the opener's."""
+    connection, seen = Knocking(observed=observed), list[tuple[object, str]]()
+
+    def why(who: object) -> Any:
+        seen.append((who, "why"))
+        return answer
+
+    gate = Gate(why, lambda who: seen.append((who, "enter")), lambda who: seen.append((who, "ask")))
+    gate(connection)
+    assert seen == [(connection, each) for each in ("why", called) if each]
+    assert connection.refused == ([REASON] if answer is REASON else [])
+
+
+def test_a_gate_need_not_count() -> None:
+    """Nor know what to do later."""
+    assert Gate(lambda _: None)(Knocking()) is None
+    assert Gate(lambda _: LATER)(Knocking()) is None
