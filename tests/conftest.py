@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from attrs import define, field
+from hypothesis import settings
 from pytest_twisted import blockon
 from twisted.internet.base import DelayedCall
 from twisted.internet.error import ConnectionAborted
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 _SETTLING_TURNS = 50
 
 _INTEROP = Path(__file__).parent / "interop"
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("netguard", deadline=None)
+settings.load_profile("netguard")
 
 
 def pytest_configure() -> None:
