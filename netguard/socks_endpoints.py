@@ -6,7 +6,6 @@ the proxy is any client endpoint string, the URL of a proxy, or ``env`` for the 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +14,15 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from netguard.clients.proxy_url import Credentials, ProxyURL, url_of
 from netguard.clients.secret_file import read_secret
 from netguard.clients.socks import SOCKSEndpoint
 from netguard.endpoint_strings import CLIENTS, Description
 from netguard.endpoints import end_in_one_line, nested_endpoint
 from netguard.errors import OptionError
+from netguard.proxy_url import ENVIRONMENT, Credentials, ProxyURL, proxy_of
 
 PREFIX = "socks"
 _EXAMPLE = r"socks:mail.example:pop3:proxy=tcp\:127.0.0.1\:1080"
-_ENVIRONMENT = "env"
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
@@ -58,11 +56,11 @@ def _endpoint(reactor: Any, given: Description) -> SOCKSEndpoint:
     host, port = _target(given)
     proxy, within = given.keywords.get("proxy", ""), given.keywords.get("within", "30s")
     try:
-        if proxy == _ENVIRONMENT or "://" in proxy:
+        if proxy == ENVIRONMENT or "://" in proxy:
             found = _by_url(proxy, given.keywords)
             return SOCKSEndpoint.from_proxy(reactor, found, host, port, within)
         if not proxy:
-            raise OptionError(f"it names no proxy; write it as in {_EXAMPLE}, or proxy={_ENVIRONMENT} for ALL_PROXY")
+            raise OptionError(f"it names no proxy; write it as in {_EXAMPLE}, or proxy={ENVIRONMENT} for ALL_PROXY")
         way = nested_endpoint(reactor, proxy)
         version, who = given.keywords.get("version", "5"), _credentials(given.keywords)
         return SOCKSEndpoint(way, host, port, version, who, within, reactor=reactor)
@@ -81,9 +79,9 @@ def _target(given: Description) -> tuple[str, str]:
 
 def _by_url(text: str, keywords: Mapping[str, str]) -> ProxyURL:
     """What the URL says; what it has no secret for may have one in a file."""
-    found = ProxyURL.parse(url_of(os.environ) if text == _ENVIRONMENT else text)
+    found = proxy_of(text)
     who = found.credentials
-    if who is not None and who.secret and text != _ENVIRONMENT:
+    if who is not None and who.secret and text != ENVIRONMENT:
         raise OptionError("others see the string: put the secret into a file, and say secret-file=FILE")
     for key in ("version", *(("user",) if who else ()), *(("secret-file",) if who and who.secret else ())):
         if key in keywords:

@@ -61,12 +61,13 @@ ARROWS: dict[str, set[str]] = {
     "guard": {"options", "errors", "units", "stages", "verbs"},
     "guards": {
         *("guard", "options", "units", "errors", "peer", "wire", "load", "networks", "nameservers", "verdict", "rules"),
-        *("packed", "penalty_table"),
+        *("packed", "penalty_table", "proxy_url"),
     },
     "penalty_table": {"units"},
     "load": {"errors", "units"},
     "networks": {"packed", "units"},
     "nameservers": {"units"},
+    "proxy_url": {"units"},
     "verdict": set(),
     "rule": {"networks"},
     "rules": {"rule", "networks", "packed", "verdict", "units", "errors"},
@@ -115,7 +116,7 @@ ARROWS: dict[str, set[str]] = {
     "mixins": {*_LOW, "outflow"},
     # services
     "wire": set(),
-    "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "verdict"},
+    "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "application", "connection", "errors", "units"},
     "process": {"factory", "events", "errors", "tls_failure", "units"},
@@ -124,7 +125,7 @@ ARROWS: dict[str, set[str]] = {
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "events", "errors"},
     "before_tls": {"factory"},
     "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "policy", "errors"},
-    "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors"},
+    "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors", "proxy_url"},
     "explanation": {*_RUNNING, "errors", "guard", "load", "options", "policy", "wire"},
     "config_lines": set(),
     "config": {"config_lines", "policy", "options", "errors"},
@@ -141,7 +142,7 @@ ARROWS: dict[str, set[str]] = {
     "commands": {
         *_LOW,
         *("config", "explanation", "load", "policy", "accounts", "options", "process"),
-        *("clients", "nameservers", "verdict"),
+        *("clients", "nameservers", "proxy_url", "verdict"),
     },
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test

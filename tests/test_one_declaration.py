@@ -51,6 +51,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
         '["127.0.0.1", "[::1]:5353"]',
         (("127.0.0.1", 53), ("::1", 5353)),
     ),
+    "proxy": ("socks5h://127.0.0.1:1080", '"socks5h://127.0.0.1:1080"', "socks5h://127.0.0.1:1080"),
     "refusal": ("text:not now", '"text:not now"', "text:not now"),
 }
 # Of options whose unit is a choice of words of their own, by flag.

@@ -28,6 +28,7 @@ from netguard.guards.transport import kind as transport_kind
 from netguard.nameservers import nameservers
 from netguard.options import Option, option, options_of
 from netguard.policy import CATALOGUE, Policy, defaults, flags, words
+from netguard.proxy_url import proxy
 from netguard.units import Frequency, Prefix, Unit
 
 
@@ -225,6 +226,7 @@ VALUES: dict[Unit, st.SearchStrategy[Any]] = {
     units.adaptive: st.integers(1, 10**6) | st.just("adaptive"),
     transport_kind: st.sampled_from(["native", "stock"]),
     nameservers: st.sampled_from(["127.0.0.1", "127.0.0.1:5353,[::1]:53", ["192.0.2.1", "::1"]]),
+    proxy: st.sampled_from(["socks5h://127.0.0.1:1080", "http://joe@proxy.example"]),
     refusal_style: st.sampled_from(["close", "reset"]) | st.from_regex(r"text:[!-~]{1,40}", fullmatch=True),
 }
 RULES = str(Path(__file__).parent / "everybody.rules")
@@ -247,7 +249,7 @@ CHOSEN: dict[str, st.SearchStrategy[Any]] = {
 TEXTS: dict[str, str] = {"shed": "lag>7s", "shed-by": "refuse,tighten", "shed-limit": "7", "exempt": "192.0.2.0/24"}
 TEXTS |= {"proxy-from": "::1"}
 TEXTS |= {"rules": "deny ALL", "access": RULES, "privileged-port": "log", "names-fail": "open"}
-TEXTS |= {"names": "require", "dns": "127.0.0.1", "ident": "log", "ident-port": "7"}
+TEXTS |= {"names": "require", "dns": "127.0.0.1", "dns-proxy": "socks4a://127.0.0.1", "ident": "log", "ident-port": "7"}
 TEXTS |= {"penalty-most": "7h", "penalty-exempt": "192.0.2.0/24"}
 
 

@@ -22,12 +22,12 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface.verify import verifyObject
 
-from netguard.clients.proxy_url import Credentials
 from netguard.clients.socks import SOCKSEndpoint
 from netguard.endpoint_strings import quote
 from netguard.endpoints import client_endpoint
 from netguard.errors import OptionError, TooManyFromPeer
 from netguard.guarded_endpoints import GuardedClientEndpoint
+from netguard.proxy_url import Credentials
 from netguard.socks_endpoints import SocksClientParser
 from tests.clients.test_socks import GREETING, Hears, echoes, greets
 from tests.proxyserver import SECRET, USER, Proxy, peering, proxying

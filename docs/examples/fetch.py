@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from attrs import frozen
-from netguard.clients.proxy_url import url_of
 from netguard.clients.socks import SOCKSEndpoint
+from netguard.proxy_url import url_of
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint

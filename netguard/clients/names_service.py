@@ -8,7 +8,9 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from netguard.clients.names import WITHIN, VerifiedResolver
+from netguard.clients.socks import through
 from netguard.errors import ContradictoryOptions
+from netguard.proxy_url import proxy_of
 from netguard.verdict import Verdict
 
 
@@ -26,17 +28,21 @@ class Names:
         self._settings: dict[str, Any] = {}
         self._resolver: VerifiedResolver | None = None
 
-    def settle(self, servers: tuple[tuple[str, int], ...] | None, within: float | None) -> None:
+    def settle(
+        self, servers: tuple[tuple[str, int], ...] | None, within: float | None, proxy: str | None = None
+    ) -> None:
         """Say how to look names up; what is None stays as it is.
 
         Args:
             servers: the name servers; else those of the machine.
             within: seconds for one look-up.
+            proxy: how to reach the servers, over TCP: a URL, or ``env``; else directly, over UDP.
 
         Raises:
             ContradictoryOptions: something else was said before.
         """
-        for flag, setting, value in (("dns", "servers", servers), ("names-within", "within", within)):
+        given = (("dns", "servers", servers), ("names-within", "within", within), ("dns-proxy", "proxy", proxy))
+        for flag, setting, value in given:
             if value is None:
                 continue
             if self._settings.setdefault(setting, value) != value:
@@ -47,8 +53,14 @@ class Names:
     def verify(self, host: str) -> Deferred[Verdict]:
         """Find out the verified name of an address; see :meth:`netguard.clients.names.VerifiedResolver.verify`."""
         if self._resolver is None:
-            self._resolver = VerifiedResolver(self._clock(), **{"within": WITHIN, **self._settings})
+            self._resolver = self._made()
         return self._resolver.verify(host)
+
+    def _made(self) -> VerifiedResolver:
+        reactor, within = self._clock(), self._settings.get("within", WITHIN)
+        proxy = self._settings.get("proxy")
+        connect = None if proxy is None else through(reactor, proxy_of(proxy), within)
+        return VerifiedResolver(reactor, self._settings.get("servers"), within, connect=connect)
 
     def close(self) -> None:
         """Give up the look-ups that are under way."""

@@ -13,8 +13,8 @@ from twisted.internet.interfaces import IProtocol, IProtocolFactory, IReactorTim
 from zope.interface import implementer
 
 from netguard import units
-from netguard.clients.proxy_url import Credentials, ProxyURL
 from netguard.clients.tunnel import Attempt
+from netguard.proxy_url import Credentials, ProxyURL
 from netguard.wire.http_connect import HttpConnect
 from netguard.wire.socks4 import Socks4
 from netguard.wire.socks5 import Socks5
@@ -74,6 +74,17 @@ def _way(reactor: Any, host: str, port: int) -> IStreamClientEndpoint:
             way: IStreamClientEndpoint = kind(reactor, host, port)
             return way
     return HostnameEndpoint(reactor, host, port)
+
+
+def through(reactor: Any, proxy: ProxyURL, within: float | str = WITHIN) -> Callable[[str, int], SOCKSEndpoint]:
+    """Makes endpoints through one proxy, from a host and a port: what netguard's other clients take as ``connect``.
+
+    Args:
+        reactor: connects to the proxy, and tells the time.
+        proxy: what its URL says.
+        within: seconds, or a duration as text, for each connection.
+    """
+    return lambda host, port: SOCKSEndpoint.from_proxy(reactor, proxy, host, port, within)
 
 
 @implementer(IStreamClientEndpoint)

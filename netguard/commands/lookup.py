@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -15,9 +13,9 @@ from twisted.python.failure import Failure as Failed
 from netguard.clients.names import Explanation, VerifiedResolver
 from netguard.clients.names_chain import Step, code_text
 from netguard.clients.names_text import address, in_letters
-from netguard.clients.proxy_url import ProxyURL, url_of
-from netguard.clients.socks import SOCKSEndpoint
+from netguard.clients.socks import through
 from netguard.nameservers import nameservers
+from netguard.proxy_url import proxy, proxy_of
 from netguard.units import duration
 from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verdict, Verified, word
 
@@ -58,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--proxy",
         metavar="URL",
-        type=_proxy,
+        type=_converted(proxy),
         help="ask over TCP through a proxy: socks5h://HOST:PORT, or 'env' for the one in ALL_PROXY",
     )
     parser.add_argument("--json", action="store_true", help="write JSON, for programs")
@@ -80,12 +78,8 @@ def look_up(reactor: Any, arguments: argparse.Namespace) -> Deferred[Explanation
         reactor: what to look up with.
         arguments: as they were typed.
     """
-    connect = None if arguments.proxy is None else partial(_through, reactor, arguments.proxy, arguments.within)
+    connect = arguments.proxy and through(reactor, proxy_of(arguments.proxy), arguments.within)
     return VerifiedResolver(reactor, arguments.dns, arguments.within, connect=connect).explain(arguments.address)
-
-
-def _through(reactor: Any, url: str, within: float, host: str, port: int) -> SOCKSEndpoint:
-    return SOCKSEndpoint.from_url(reactor, url, host, port, within)
 
 
 def _run_until(reactor: Any, work: Deferred[Explanation]) -> Explanation:
@@ -171,18 +165,6 @@ def _address(text: str) -> str:
         message = f"{text[:60]!a} is not an IP address"
         raise argparse.ArgumentTypeError(message)
     return text
-
-
-def _proxy(text: str) -> str:
-    """A proxy's URL; one with a secret in it comes from the environment only, since others see the command line."""
-    try:
-        url = url_of(os.environ) if text == "env" else text
-        found = ProxyURL.parse(url)
-    except ValueError as why:
-        raise argparse.ArgumentTypeError(str(why)) from None
-    if found.credentials is not None and text != "env":
-        raise argparse.ArgumentTypeError("others see the command line: set ALL_PROXY and say '--proxy env'")
-    return url
 
 
 def _converted(unit: Any) -> Any:

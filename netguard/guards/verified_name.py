@@ -9,6 +9,7 @@ from netguard.errors import NameNotVerified
 from netguard.guard import Connection, Guard, House, Opener, frozen
 from netguard.nameservers import Nameserver, nameservers
 from netguard.options import choice, option
+from netguard.proxy_url import proxy
 from netguard.units import duration
 from netguard.verdict import Verified, word
 
@@ -25,6 +26,7 @@ class VerifiedName(Guard):
             refuses a peer whose name was not verified, whatever the reason.
         within: seconds for a look-up, all of it; 3 unless given. For the name rules of the access rules, too.
         dns: the name servers to ask, for these rules, too; those of the machine unless given.
+        proxy: the URL of a proxy through which to ask them over TCP, or ``env`` for the one in ``ALL_PROXY``.
     """
 
     names: str | None = option(
@@ -40,9 +42,11 @@ class VerifiedName(Guard):
         "dns", nameservers, "Ask these name servers for names, instead of the machine's.", default=None
     )
 
+    proxy: str | None = option("dns-proxy", proxy, "Ask the name servers over TCP, through this proxy.", default=None)
+
     def install(self, house: House) -> Opener:
         """Tell the service's resolver how to look names up."""
-        house.names.settle(self.dns, self.within)
+        house.names.settle(self.dns, self.within, self.proxy)
         return {None: _nothing, "log": Beside(house).open, "require": Required(house).open}[self.names]
 
 

@@ -24,10 +24,10 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from netguard.clients.proxy_url import Credentials
 from netguard.clients.socks import SOCKSEndpoint
 from netguard.clients.tunnel import ProxyTimeout
 from netguard.errors import TooMuchReceived
+from netguard.proxy_url import Credentials
 from netguard.wire.http_connect import LONGEST_HEAD
 from netguard.wire.tunnel import NoProxy, ProxyClosed, ProxyError, Refused
 from tests.proxyserver import Behaviour, Peer, nothing, peering

@@ -19,6 +19,6 @@ GENEROUS = {
     "penalty-exempt": "192.0.2.0/24", "rules": "deny 192.0.2.0/24,allow ALL", "access": str(RULES),
     "privileged-port": "allow", "names-fail": "closed",
 }  # fmt: skip
-ASKING = {"names", "names-within", "dns", "ident", "ident-within", "ident-port"}
+ASKING = {"names", "names-within", "dns", "dns-proxy", "ident", "ident-within", "ident-port"}
 """Those that have other servers asked, whose time is not ours."""
 assert GENEROUS.keys() == flags().keys() - ASKING, GENEROUS.keys() ^ flags().keys() ^ ASKING

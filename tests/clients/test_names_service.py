@@ -43,11 +43,25 @@ def test_it_asks_whom_and_as_long_as_it_was_told() -> None:
     desk.close()
 
 
+def test_a_proxy_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over TCP; which proxy it is the environment may say, and it is asked when somebody asks."""
+    reactor = Hand()
+    names = Names(lambda: reactor)
+    names.settle((("192.0.2.53", 53),), 1.0, "env")
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:1081")
+    looking = names.verify(HERE)
+    ((host, port, _, _, _),) = reactor.tcpClients
+    assert (host, port) == ("127.0.0.1", 1081)
+    looking.addErrback(lambda _: None)
+    names.close()
+
+
 @pytest.mark.parametrize(
     ("first", "second", "flag"),
     [
         (((("127.0.0.1", 53),), None), ((("127.0.0.1", 54),), None), "option dns: "),
         ((None, 1.0), (None, 2.0), "option names-within: "),
+        ((None, None, "http://a"), (None, None, "http://b"), "option dns-proxy: "),
     ],
 )
 def test_two_ways_are_one_too_many(first: Any, second: Any, flag: str) -> None:

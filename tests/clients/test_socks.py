@@ -24,8 +24,8 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from netguard.clients.proxy_url import Credentials
 from netguard.clients.socks import SOCKSEndpoint, encoded
+from netguard.proxy_url import Credentials
 from netguard.wire.http_connect import HttpRefused
 from netguard.wire.socks4 import Rejected
 from netguard.wire.socks5 import TargetRefused

@@ -149,7 +149,7 @@ def test_programs_read_json(verdict: Verdict, said: dict[str, Any], capsys: pyte
         (["192.0.2.1", "--dns", "dns.example"], "'dns.example' is not one to 8 IP addresses of name servers"),
         (["192.0.2.1", "--within", "soon"], "'soon' is not a duration"),
         (["192.0.2.1", "--proxy", "ftp://proxy.example"], "the proxy's URL has to begin with one of"),
-        (["192.0.2.1", "--proxy", "socks5://me:hunter2@127.0.0.1"], "others see the command line"),
+        (["192.0.2.1", "--proxy", "socks5://me:hunter2@127.0.0.1"], "others see a secret that stands here"),
         (["192.0.2.1", "--proxy", "env"], "the environment has no proxy"),
     ],
 )

@@ -41,7 +41,16 @@ def test_every_guard_and_every_deciding_option_has_a_reason_of_its_own() -> None
     """All but those that say how, and that cut nobody."""
     deciding = {one.flag for guard in CATALOGUE for one in options_of(guard) if not one.qualifies}
     named = {kind.option for kind in WITH_GUARD}
-    assert deciding - named == {"rate-in", "rate-out", "refusal", "transport", "names-within", "dns", "ident"}
+    assert deciding - named == {
+        "rate-in",
+        "rate-out",
+        "refusal",
+        "transport",
+        "names-within",
+        "dns",
+        "dns-proxy",
+        "ident",
+    }
 
 
 @pytest.mark.parametrize(

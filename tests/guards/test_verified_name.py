@@ -42,12 +42,12 @@ class Names:
     verdict: Verdict | None = None
     asked: list[str] = field(factory=list)
     waiting: list[Deferred[Verdict]] = field(factory=list)
-    settled: list[tuple[Any, Any]] = field(factory=list)
+    settled: list[tuple[Any, ...]] = field(factory=list)
     cancelled: list[Any] = field(factory=list)
 
-    def settle(self, servers: Any, within: float | None) -> None:
+    def settle(self, servers: Any, within: float | None, proxy: str | None) -> None:
         """Remember."""
-        self.settled.append((servers, within))
+        self.settled.append((servers, within, proxy))
 
     def verify(self, host: str) -> Deferred[Verdict]:
         """Answer, or think."""
@@ -190,8 +190,8 @@ def test_a_name_that_the_access_rules_have_asked_for_is_not_asked_for_again(make
 
 def test_how_to_look_up_is_said_for_the_access_rules_too(make: Any) -> None:
     """Without looking up anything for itself."""
-    here = make(VerifiedName(within="1s", dns="127.0.0.1:5353"))
-    assert here.names.settled == [((("127.0.0.1", 5353),), 1.0)]
+    here = make(VerifiedName(within="1s", dns="127.0.0.1:5353", proxy="socks5h://127.0.0.1"))
+    assert here.names.settled == [((("127.0.0.1", 5353),), 1.0, "socks5h://127.0.0.1")]
     assert here.arrive().state == "open"
     assert here.names.asked == []
 
@@ -205,10 +205,12 @@ def test_two_ports_of_a_service_look_up_alike(service: type[Service]) -> None:
         GuardedFactory(service().inner, [VerifiedName(within=2)], reactor=clock, service=house)
 
 
-@pytest.mark.parametrize("options", [{}, {"names": "sometimes"}, {"dns": "dns.example"}, {"within": 0}])
+@pytest.mark.parametrize("options", [{}, {"names": "sometimes"}, {"dns": "dns.example"}, {"within": 0}, {"proxy": 1}])
 def test_what_cannot_be_meant_is_refused(options: dict[str, Any]) -> None:
     """With the name of the option."""
-    with pytest.raises(OptionError, match=r"VerifiedName needs at least one of|option (names|dns|names-within): "):
+    with pytest.raises(
+        OptionError, match=r"VerifiedName needs at least one of|option (names|dns|dns-proxy|names-within): "
+    ):
         VerifiedName(**options)
 
 

@@ -30,8 +30,8 @@ from twisted.web.server import Site
 from zope.interface import implementer
 
 from netguard.clients.names import VerifiedResolver
-from netguard.clients.proxy_url import Credentials, ProxyURL
 from netguard.clients.socks import SOCKSEndpoint
+from netguard.proxy_url import Credentials, ProxyURL
 from netguard.verdict import Verified
 from netguard.wire.http_connect import HttpRefused
 from netguard.wire.socks4 import Rejected

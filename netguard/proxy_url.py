@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
+
+from netguard.units import Unit
 
 _SCHEMES = {
     "socks4": ("4", 1080),
@@ -17,6 +21,8 @@ _SCHEMES = {
 """The kind of proxy, and its port where the URL says none."""
 
 VARIABLES = ("ALL_PROXY", "all_proxy")
+ENVIRONMENT = "env"
+"""What an operator says for the proxy that one of these names."""
 
 
 @frozen
@@ -91,3 +97,36 @@ def url_of(environment: Mapping[str, str]) -> str:
         if environment.get(name):
             return environment[name]
     raise ValueError(f"the environment has no proxy: {' or '.join(VARIABLES)} has to name one")
+
+
+def proxy_of(word: str) -> ProxyURL:
+    """The proxy that an operator means.
+
+    Args:
+        word: a URL, or ``env``.
+
+    Raises:
+        ValueError: it means none.
+    """
+    return ProxyURL.parse(url_of(os.environ) if word == ENVIRONMENT else word)
+
+
+def _word(value: Any) -> str:
+    """A URL without a secret, or ``env``, as it is; what it means is read again when it is needed."""
+    if not isinstance(value, str):
+        raise ValueError("a proxy is a URL such as socks5h://127.0.0.1:1080, or env")  # noqa: TRY004 - as all units do
+    who = proxy_of(value).credentials
+    if who is not None and who.secret and value != ENVIRONMENT:
+        raise ValueError(f"others see a secret that stands here: put the URL into {VARIABLES[0]}, and say env")
+    return value
+
+
+class _Proxy(Unit):
+    """A unit whose complaint does not repeat the value, which may have a secret in it."""
+
+    def __call__(self, value: Any) -> Any:
+        """Read a value."""
+        return self.parse(value)
+
+
+proxy = _Proxy("proxy", "the URL of a proxy such as socks5h://127.0.0.1:1080, or env for the one in ALL_PROXY", _word)

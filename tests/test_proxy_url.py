@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netguard.clients.proxy_url import Credentials, ProxyURL, url_of
+from netguard.proxy_url import Credentials, ProxyURL, proxy, proxy_of, url_of
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,32 @@ def test_an_environment_without_one_is_an_error(environment: dict[str, str]) -> 
     """Rather than a connection that goes round the proxy."""
     with pytest.raises(ValueError, match="ALL_PROXY or all_proxy has to name one"):
         url_of(environment)
+
+
+def test_an_operator_says_a_url_or_that_the_environment_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The word stays as it is; a secret is in the environment only."""
+    monkeypatch.setenv("ALL_PROXY", "socks5h://joe:hush@127.0.0.1")
+    assert proxy("env") == "env"
+    assert proxy_of("env") == ProxyURL("5", "127.0.0.1", 1080, Credentials("joe", "hush"))
+    assert proxy("http://joe@proxy.example") == "http://joe@proxy.example"
+    assert proxy.text(proxy("socks4://127.0.0.1")) == "socks4://127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "a proxy is a URL such as"),
+        (1080, "a proxy is a URL such as"),
+        ("127.0.0.1:1080", "has to begin with one of"),
+        ("socks5://joe:hush@proxy", "others see a secret that stands here: put the URL into ALL_PROXY, and say env"),
+        ("socks5://joe:hush@proxy/path", "is not of the form"),
+        ("env", "the environment has no proxy"),
+    ],
+)
+def test_a_word_that_means_no_proxy_is_refused(value: object, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is read, and without being repeated."""
+    for name in ("ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match=said) as why:
+        proxy(value)
+    assert "hush" not in str(why.value)
