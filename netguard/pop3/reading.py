@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 
 from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.maildir import CHUNK
+from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.slices import InThread, shielded
 from netguard.wire.multiline import WireLines
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SHUT = -1
+
+_IN_A_ROW = 7
+"""Pieces that are read without a thread before the reactor gets a turn for other users."""
 
 
 class Reading:
@@ -30,6 +34,7 @@ class Reading:
         in_thread: runs each read.
         on_whole: is told, in the reactor's thread, the octets on the wire once a whole message was read.
         chunk: bytes to read at a time.
+        at_hand: reads on in a descriptor without waiting; None if that is impossible.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class Reading:
         in_thread: InThread,
         on_whole: Callable[[int], object],
         chunk: int = CHUNK,
+        at_hand: Callable[[int, int], bytes | None] = read_at_hand,
     ) -> None:
         self._descriptor = descriptor
         self._left = length
@@ -48,6 +54,8 @@ class Reading:
         self._in_thread = in_thread
         self._on_whole = on_whole
         self._chunk = chunk
+        self._at_hand = at_hand
+        self._in_a_row = 0
         self._ready: bytes | None = None
         self._busy = False
         self._ended = False
@@ -90,6 +98,10 @@ class Reading:
             return succeed(ready)
         if self._descriptor == _SHUT:
             return succeed(b"")
+        ready = self._read_at_hand()
+        if ready:
+            return succeed(ready)
+        self._in_a_row = 0
         self._busy = True
         return shielded(self._in_thread(self._read).addBoth(self._after_read))
 
@@ -104,12 +116,28 @@ class Reading:
         """Read until there is something to send, or the end is reached; runs in a thread."""
         out = b""
         while not out:
-            data = os.read(self._descriptor, min(self._left, self._chunk))
-            self._left -= len(data)
-            out = self._encoder.feed(data)
-            if not data or not self._left or self._encoder.done:
-                self._ended = True
-                return out + self._encoder.finish()
+            out = self._encode(os.read(self._descriptor, min(self._left, self._chunk)))
+        return out
+
+    def _read_at_hand(self) -> bytes | None:
+        """The same without a thread, if that needs no waiting and it is not others' turn."""
+        self._in_a_row += 1
+        data = self._at_hand(self._descriptor, min(self._left, self._chunk)) if self._in_a_row <= _IN_A_ROW else None
+        if not data:
+            return None
+        out = self._encode(data)
+        if self._ended:
+            self._shut()
+            self.settle()
+        return out
+
+    def _encode(self, data: bytes) -> bytes:
+        """What was read, as it goes on the wire; nothing read is the end."""
+        self._left -= len(data)
+        out = self._encoder.feed(data)
+        if not data or not self._left or self._encoder.done:
+            self._ended = True
+            out += self._encoder.finish()
         return out
 
     def _after_read(self, result: bytes | Failure) -> bytes | Failure:

@@ -10,6 +10,7 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
 from netguard.pop3.mailbox_errors import MailboxTrouble
+from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.reading import Reading
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ class Message:
         self.length = len(stored)
         self.whole: list[int] = []
 
-    def reading(self, in_thread: Any = maybeDeferred, top: int | None = None, chunk: int = 65536) -> Reading:
-        """A Reading of it."""
-        return Reading(self.descriptor, self.length, top, in_thread, self.whole.append, chunk)
+    def reading(
+        self, in_thread: Any = maybeDeferred, top: int | None = None, chunk: int = 65536, *, at_hand: bool = False
+    ) -> Reading:
+        """A Reading of it, which reads in threads only unless told otherwise."""
+        how = read_at_hand if at_hand else lambda *_: None
+        return Reading(self.descriptor, self.length, top, in_thread, self.whole.append, chunk, how)
 
 
 async def rest(reading: Reading) -> list[bytes]:
@@ -242,3 +246,36 @@ async def test_memory_is_that_of_a_few_chunks(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert total == size + len(b"\r\n.\r\n")
     assert peak < 2**20
+
+
+def test_what_is_in_memory_needs_no_thread(tmp_path: Path) -> None:
+    """Of a message that the page cache holds, seven pieces of eight are read at once; every eighth lets others in."""
+    stored = b"0123456789abcde\n" * 20
+    turns = Turns()
+    message = Message(tmp_path / "mail", stored)
+    reading = message.reading(turns, chunk=16, at_hand=True)
+    pieces, visits = [], 0
+    while True:
+        piece = reading.next()
+        while turns.waiting:
+            visits += 1
+            turns.run()
+        piece.addCallback(pieces.append)
+        if not pieces[-1]:
+            break
+    assert b"".join(pieces) == stored.replace(b"\n", b"\r\n") + b".\r\n"
+    assert visits == 20 // 8
+    assert message.whole == [340]
+    assert not is_open(message.descriptor)
+
+
+def test_the_top_of_what_is_in_memory(tmp_path: Path) -> None:
+    """TOP ends where it should without a thread, too, and closes the file."""
+    message = Message(tmp_path / "mail", b"A: b\n\none\ntwo\nthree\n")
+    reading = message.reading(Turns(), top=1, chunk=8, at_hand=True)
+    pieces: list[bytes] = []
+    for _ in range(3):
+        reading.next().addCallback(pieces.append)
+    assert b"".join(pieces) == b"A: b\r\n\r\none\r\n.\r\n"
+    assert message.whole == []
+    assert not is_open(message.descriptor)
