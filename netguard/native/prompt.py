@@ -4,8 +4,8 @@ It can be told from Twisted's by nothing but the time it takes:
 
 * what is written while bytes are delivered is sent at once when all are delivered, where Twisted's would first ask
   the kernel whether it may write: one turn of the reactor and two system calls less for each request. Whatever is not
-  plain (bytes that wait already, a producer, a connection that closes) goes Twisted's way. This needs TCP_NODELAY: an
-  answer in two parts would wait for the peer's acknowledgement of the first;
+  plain (bytes that wait already, a producer that waits for its turn, a connection that closes) goes Twisted's way.
+  This needs TCP_NODELAY: an answer in two parts would wait for the peer's acknowledgement of the first;
 * its names for logs are made when somebody wants them;
 * what the reactor knows already it is not told again when the connection ends.
 """
@@ -117,9 +117,9 @@ class PromptServer(_Server):  # type: ignore[misc]
     def _send(self) -> None:
         """Send what was written at once, if nothing else has to be thought of."""
         pieces = self._tempDataBuffer
-        if pieces and not (
-            self.dataBuffer or self.producer or self._closing or self._writeDisconnecting or self._aborting
-        ):
+        # A push producer has to be told only when it was paused; a pull producer, whenever all was written.
+        minds = self.producer and (self.producerPaused or not self.streamingProducer)
+        if pieces and not (self.dataBuffer or minds or self._closing or self._writeDisconnecting or self._aborting):
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             try:
                 sent = self.socket.send(data)

@@ -58,6 +58,52 @@ def test_what_the_kernel_does_not_take_waits_its_turn() -> None:
     assert not peer.transport.turns.writing
 
 
+class Producer:
+    """A push producer that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def pauseProducing(self) -> None:
+        """Note."""
+        self.told.append("pause")
+
+    def resumeProducing(self) -> None:
+        """Note."""
+        self.told.append("resume")
+
+    def stopProducing(self) -> None:
+        """Note."""
+        self.told.append("stop")
+
+
+def test_a_push_producer_that_is_not_paused_keeps_no_answer_back() -> None:
+    """A protocol that is its transport's producer for good is as prompt as one that is not."""
+    peer = dialogue()
+    producer = Producer()
+    peer.application.transport.registerProducer(producer, True)
+    peer.transport.deliver(b"hello")
+    peer.transport.doRead()
+    assert peer.taken == b"hello"
+    assert not peer.transport.turns.writing
+    assert producer.told == []
+
+
+def test_a_push_producer_that_is_paused_is_resumed_when_all_is_written() -> None:
+    """What is too much at once pauses it; the rest goes Twisted's way, which tells it when to go on."""
+    peer = dialogue()
+    producer = Producer()
+    peer.application.transport.registerProducer(producer, True)
+    much = b"x" * (peer.transport.bufferSize + 1)
+    peer.takes(0)
+    peer.feed(much)
+    assert producer.told == ["pause"]
+    assert peer.transport.turns.writing
+    peer.takes(None)
+    assert peer.taken == much
+    assert producer.told == ["pause", "resume"]
+
+
 def test_what_is_written_before_an_abort_or_an_exception_is_dropped() -> None:
     """As Twisted drops it; and so is what is written after an abort."""
 

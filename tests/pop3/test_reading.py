@@ -254,13 +254,13 @@ def test_what_is_in_memory_needs_no_thread(tmp_path: Path) -> None:
     turns = Turns()
     message = Message(tmp_path / "mail", stored)
     reading = message.reading(turns, chunk=16, at_hand=True)
-    pieces, visits = [], 0
+    pieces: list[bytes] = []
+    visits = 0
     while True:
-        piece = reading.next()
+        reading.next().addCallback(pieces.append)
         while turns.waiting:
             visits += 1
             turns.run()
-        piece.addCallback(pieces.append)
         if not pieces[-1]:
             break
     assert b"".join(pieces) == stored.replace(b"\n", b"\r\n") + b".\r\n"
