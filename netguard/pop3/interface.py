@@ -56,9 +56,10 @@ class Mailbox(Protocol):
 class Opener(Protocol):
     """Finds and opens a user's mailbox."""
 
-    def open(self, user: str) -> Awaitable[Mailbox]:
+    def open(self, user: str, where: str | None = None) -> Awaitable[Mailbox]:
         """Open the mailbox for one session; fails with MailboxInUse, or anything else when out of order.
 
         Args:
             user: the name of the account.
+            where: where its mailbox is, when the account says so itself; None for where it is by rule.
         """

@@ -18,7 +18,7 @@ from netguard.wire import sasl
 from netguard.wire.pop3_events import Apop, Denial, Disproved, Password, Proved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection
 
     from netguard.accounts.interface import Account
     from netguard.pop3.interface import Mailbox
@@ -116,7 +116,7 @@ class Door:
 
     async def _open(self, account: Account) -> Entered | Refused:
         try:
-            entered = Entered(account, await self.settings.opener.open(check_name(account.name)))
+            entered = Entered(account, await self._opened(account))
         except MailboxInUse:
             return Refused(Denial.IN_USE, at_once=True)
         except Exception:  # noqa: BLE001 - whatever fails in a mailbox, the session goes on
@@ -124,6 +124,9 @@ class Door:
             return Refused(Denial.TROUBLE, at_once=True)
         self.settings.delays.note(account.name, self.settings.terms.login_delay_of(account))
         return entered
+
+    def _opened(self, account: Account) -> Awaitable[Mailbox]:
+        return self.settings.opener.open(check_name(account.name), account.mailbox)
 
     async def _account(self, login: Apop | Password | Proved | Disproved, stamp: bytes) -> Account | None:
         if isinstance(login, Disproved):

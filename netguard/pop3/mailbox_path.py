@@ -53,13 +53,15 @@ class MailboxPath:
     def make(self, path: str) -> None:
         """Make the Maildir at `path` where it is missing, for its owner alone (mode 0700).
 
-        The directory before ``{user}`` must exist: a template with a typing mistake shall not make a tree.
+        The directory before ``{user}`` must exist, and of a path that is not the template's all but the last: what is
+        mistyped shall not make a tree.
 
         Raises:
             OSError: a directory cannot be made.
         """
-        wanted = self._base
-        for part in path[len(self._base) :].strip("/").split("/"):
+        ours = path.startswith(self._base.rstrip("/") + "/")
+        wanted = self._base if ours else os.path.dirname(path)  # noqa: PTH120 - the same
+        for part in path[len(wanted) :].strip("/").split("/"):
             wanted = f"{wanted}/{part}"
             _make(wanted)
         for folder in ("tmp", "new", "cur"):

@@ -232,11 +232,12 @@ class MaildirOpener:
         self._report = report
         self._chunk = chunk
 
-    def open(self, user: str) -> Deferred[Maildrop]:
+    def open(self, user: str, where: str | None = None) -> Deferred[Maildrop]:
         """Lock the mailbox of `user` and look at it.
 
         Args:
             user: the name of an account that has proved who it is.
+            where: the path of its Maildir, where the account has one of its own.
 
         Returns:
             the Maildrop, which the caller must release. Fails with MailboxInUse when another session holds
@@ -244,7 +245,7 @@ class MaildirOpener:
             it is safe: the mailbox is given back.
         """
         try:
-            path = self._paths.of(user)
+            path = self._paths.of(user) if where is None else where
         except MailboxTrouble:
             return fail()
 

@@ -203,9 +203,9 @@ class Opener:
         self.failure: Exception | None = None
         self._held = held
 
-    def open(self, user: str) -> Deferred[Mailbox]:
+    def open(self, user: str, where: str | None = None) -> Deferred[Mailbox]:
         """Open a mailbox."""
-        self.opened.append(user)
+        self.opened.append(user if where is None else where)
         if self.failure is not None:
             return self._held.later(self.failure)
         if user in self.in_use:

@@ -12,11 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from netguard.guards.login_timeout import LoginTimeout
 from netguard.pop3.entrance import seconds_left
+from netguard.testing import connect
 from netguard.wire import otp, sasl, scram
 from netguard.wire.scram_client import ScramClient
 
 if TYPE_CHECKING:
+    from netguard.guard import Misdeed
     from tests.pop3.doubles import Client, World
 
 REFUSED = b"-ERR [AUTH] user unknown or secret wrong\r\n"
@@ -203,6 +206,49 @@ def test_a_mailbox_in_use(world: World) -> None:
     client = world.connect(secure=True)
     for _ in range(5):
         assert client.say(plain("alice", "wonder land")).startswith(b"-ERR [IN-USE]")
+
+
+# What guards are told
+
+
+@pytest.mark.parametrize(
+    ("secure", "commands", "misdeeds"),
+    [
+        (True, [plain("alice", "x")], ["failed-login"]),
+        (True, [plain("alice", "wonder land")], []),
+        (True, [b"AUTH PLAIN", b"*"], []),
+        (True, [b"AUTH NTLM"], []),
+        (True, [b"AUTH PLAIN", b"!"], ["malformed"]),
+        (False, [plain("alice", "x")], []),
+    ],
+)
+def test_misdeeds(world: World, secure: bool, commands: list[bytes], misdeeds: list[str]) -> None:
+    """A guess counts as one by USER and PASS does; what a client only does not know is none."""
+    told: list[Misdeed] = []
+    factory = LoginTimeout("1h").wrap(world.factory(), world.clock)
+    factory.service.when_misdeed(lambda _, each: told.append(each))
+    peer = connect(factory)
+    assert peer.transport is not None
+    if secure:
+        peer.transport.startTLS(None)
+    peer.feed(b"".join(command + b"\r\n" for command in commands))
+    peer.advance(2.1)
+    assert [each.kind for each in told] == misdeeds
+
+
+def test_the_same_secret_is_the_same_misdeed_whatever_brings_it(world: World) -> None:
+    """A mail program that tries PLAIN, then USER and PASS, with an old password, has guessed once."""
+    told: list[Misdeed] = []
+    factory = LoginTimeout("1h").wrap(world.factory(), world.clock)
+    factory.service.when_misdeed(lambda _, each: told.append(each))
+    peer = connect(factory)
+    assert peer.transport is not None
+    peer.transport.startTLS(None)
+    peer.feed(plain("alice", "old") + b"\r\n")
+    peer.advance(2.1)
+    peer.feed(b"USER alice\r\nPASS old\r\n")
+    peer.advance(2.1)
+    assert told[0].once == told[1].once is not None
 
 
 # Who goes away

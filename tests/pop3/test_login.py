@@ -107,3 +107,10 @@ async def test_who_logs_in_too_often_has_to_wait(world: World, door: Door) -> No
     assert await come(b"bob", b"builder") is None
     world.clock.advance(60)
     assert await come(b"alice", b"wonder land") is None
+
+
+async def test_an_account_may_say_where_its_mailbox_is(world: World, door: Door) -> None:
+    """Its name is looked at all the same."""
+    world.accounts.settings["alice"] = {"mailbox": "/srv/mail/of-alice"}
+    assert isinstance(await door.enter(Proved("PLAIN", "alice"), b"<x@y>", lambda: True), Entered)
+    assert world.opener.opened == ["/srv/mail/of-alice"]

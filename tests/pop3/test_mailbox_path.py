@@ -82,3 +82,13 @@ def test_what_comes_before_the_user_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         paths.make(paths.of("alice"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_is_not_the_templates_is_made_but_for_its_directory(tmp_path: Path) -> None:
+    """An account may have a mailbox of its own; what is mistyped there makes no tree either."""
+    paths = MailboxPath(f"{tmp_path}/mail/{{user}}")
+    paths.make(f"{tmp_path}/of-alice")
+    assert {each.name for each in (tmp_path / "of-alice").iterdir()} == {"tmp", "new", "cur"}
+    with pytest.raises(FileNotFoundError):
+        paths.make(f"{tmp_path}/mistyped/of-alice")
+    assert [each.name for each in tmp_path.iterdir()] == ["of-alice"]

@@ -267,6 +267,17 @@ async def test_a_mailbox_that_is_not_whole_is_trouble(mailbox: Mailbox, missing:
     await assert_free(mailbox)
 
 
+async def test_an_account_may_have_a_mailbox_elsewhere(mailbox: Mailbox) -> None:
+    """Its path comes with the user, and is locked and looked at as any other."""
+    mailbox.put("new/1.a")
+    opener = mailbox.opener()
+    drop = await opener.open("carol", str(mailbox.path))
+    assert len(drop.messages) == 1
+    with pytest.raises(MailboxInUse):
+        await opener.open("alice")
+    drop.release()
+
+
 async def test_a_missing_mailbox_is_made_on_request(mailbox: Mailbox) -> None:
     """With `create`, a user without mail finds an empty mailbox."""
     drop = await mailbox.opener(create=True).open("carol")
