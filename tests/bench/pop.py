@@ -23,14 +23,16 @@ from tempfile import TemporaryDirectory
 from attrs import define
 
 from netguard.accounts import passwords
-from netguard.accounts.credentials import APOP, PASSWORD
+from netguard.accounts.credentials import APOP, OTP, PASSWORD, SCRAM, begin_chain, scram_verifier
 from netguard.accounts.store import Store
 from netguard.process.selfsigned import self_signed
+from netguard.wire.scram import LEAST_ITERATIONS
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
 USER, SECRET = "alice", "the secret of a benchmark"
 MIB = 1 << 20
+CHEAP = passwords.Cost(memory=64, passes=1, lanes=1)
 QUIET = 4.0
 """Seconds without progress after which a sender is taken to be stopped by the server."""
 
@@ -76,8 +78,8 @@ class Pop:
 
 
 @contextmanager
-def serving(messages: Callable[[Path], object]) -> Iterator[Pop]:
-    """A server with a mailbox, which a function fills with files."""
+def serving(messages: Callable[[Path], object], *words: str) -> Iterator[Pop]:
+    """A server with a mailbox, which a function fills with files; for further words see pop_server.py."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         for part in ("new", "cur", "tmp"):
@@ -85,7 +87,10 @@ def serving(messages: Callable[[Path], object]) -> Iterator[Pop]:
         messages(folder / "mail" / USER / "new")
         store = Store(folder / "accounts")
         store.create()
-        store.add(USER, {APOP: SECRET, PASSWORD: passwords.hashed(SECRET.encode())})
+        store.add_all([], iterations=LEAST_ITERATIONS)
+        made = {APOP: SECRET, PASSWORD: passwords.hashed(SECRET.encode(), CHEAP if words else passwords.Cost())}
+        made |= {SCRAM: scram_verifier(SECRET, LEAST_ITERATIONS), OTP: begin_chain(SECRET, 100).stored}
+        store.add(USER, made)
         store.close()
         options = ["--maildir", f"{folder}/mail/{{user}}", "--accounts", f"{folder}/accounts", "--max-per-peer", "500"]
         ports = ["--listen", "tcp:0:interface=127.0.0.1", "--listen", "tls:0:interface=127.0.0.1"]
@@ -93,6 +98,7 @@ def serving(messages: Callable[[Path], object]) -> Iterator[Pop]:
             [
                 sys.executable,
                 str(HERE / "pop_server.py"),
+                *words,
                 *options,
                 *ports,
                 "--tls",

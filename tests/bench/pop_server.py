@@ -1,4 +1,6 @@
-"""netguard-pop in a process of its own, to be measured: ``pop_server.py OPTIONS OF NETGUARD-POP``.
+"""netguard-pop in a process of its own, to be measured: ``pop_server.py [at-once] OPTIONS OF NETGUARD-POP``.
+
+With ``at-once`` it answers failed logins as soon as it knows of them, and hashes passwords cheaply.
 
 It prints its ports, then answers each line on standard input with a number: ``mark`` begins to measure (and is answered
 with the resident KiB), ``peak`` is the highest resident KiB since then, ``gap`` the longest time in milliseconds for
@@ -11,9 +13,11 @@ import gc
 import re
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet import epollreactor
 
 epollreactor.install()
@@ -24,6 +28,9 @@ from twisted.internet.stdio import StandardIO  # noqa: E402
 from twisted.internet.task import LoopingCall  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 
+from netguard.accounts import passwords  # noqa: E402
+from netguard.accounts.checks import StoredAccounts  # noqa: E402
+from netguard.accounts.judge import Judge  # noqa: E402
 from netguard.plugins import pop  # noqa: E402
 from netguard.plugins.listening import ListeningService  # noqa: E402
 from netguard.pop3.session import Pop3Session  # noqa: E402
@@ -85,8 +92,12 @@ def _status(name: str) -> int:
 def main(words: list[str]) -> None:
     """Serve until standard input ends."""
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False)
-    options = pop.Options()
-    options.parseOptions(words)
+    at_once, options = words[:1] == ["at-once"], pop.Options()
+    options.parseOptions(words[at_once:])
+    if at_once:
+        options.terms = attrs.evolve(options.terms, answer_failures_after=0)
+        judge = partial(Judge, cost=passwords.Cost(memory=64, passes=1, lanes=1))
+        options.who_may = lambda: StoredAccounts(options["accounts"], judge=judge)  # type: ignore[method-assign]
     service = pop.makeService(options)
     service.privilegedStartService()
     service.startService()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import clients
+import login_timing
 import pop
 import pop_beside
 import tables
@@ -206,6 +207,7 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
 BENCHES = (
     {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
     | pop.BENCHES
+    | login_timing.BENCHES
     | pop_beside.BENCHES
     | tables.BENCHES
     | tunnels.BENCHES
