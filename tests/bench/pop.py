@@ -93,6 +93,7 @@ def serving(messages: Callable[[Path], object], *words: str) -> Iterator[Pop]:
         store.add(USER, made)
         store.close()
         options = ["--maildir", f"{folder}/mail/{{user}}", "--accounts", f"{folder}/accounts", "--max-per-peer", "500"]
+        options += ["--shed", "off"] if words else []
         ports = ["--listen", "tcp:0:interface=127.0.0.1", "--listen", "tls:0:interface=127.0.0.1"]
         process = subprocess.Popen(
             [
