@@ -5,7 +5,7 @@ The rules of this file:
 * Commands are obeyed in order, however they came. Behind a request that takes time they wait as bytes, never as
   objects. A caller that stops its transport while `sated` is true keeps at most one chunk of it more; above
   `TOO_MUCH` everything is dropped.
-* A line that is too long is the last one. Nothing is answered after QUIT.
+* A line that is too long is the last one, and so is what begins TLS or HTTP. Nothing is answered after QUIT.
 * Nothing that came from the client is ever in an answer.
 
 What the commands mean is said by `netguard.wire.pop3_authorization` and `netguard.wire.pop3_transaction`.
@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from netguard.wire.mechanisms import Circumstances
-from netguard.wire.pop3_authorization import Authorization
+from netguard.wire.pop3_authorization import TLS, TLS_IN_CLEAR, Authorization
 from netguard.wire.pop3_events import (
     LOGINS,
     Apop,
@@ -138,6 +138,8 @@ class Pop3Machine:
             self._lines.add(data)
             if type(self._awaited) is StartTls:
                 self._attacked()
+            elif self.state is State.AUTHORIZATION and self._lines.begins_with(TLS) and not self._waiting:
+                self._refuse(TLS_IN_CLEAR)
         try:
             for _ in range(BATCH):
                 if self._waiting or (line := self._lines.take(self._phase.longest)) is None:
@@ -185,7 +187,9 @@ class Pop3Machine:
     def _refuse(self, bad: Bad) -> None:
         self._events += (Malformed(bad.problem), bad.answer)
         self._phase.bad_left -= 1
-        if self._phase.bad_left <= 0:
+        if bad.last:
+            self._end(bad.problem)
+        elif self._phase.bad_left <= 0:
             self._end("too many bad commands")
 
     def _begin_tls(self, request: StartTls) -> None:

@@ -10,6 +10,7 @@ The rules of this file:
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,6 +38,11 @@ _SECOND_APOP = Bad("second APOP on one timestamp", b"-ERR APOP can be tried once
 _MALFORMED_APOP = Bad("malformed APOP", b"-ERR APOP takes a name and a digest\r\n")
 _MALFORMED_USER = Bad("malformed USER", b"-ERR USER takes one name\r\n")
 _PASS_ALONE = Bad("PASS not directly behind USER", b"-ERR USER first\r\n")
+# Who begins with one of these speaks another protocol, and will not learn.
+TLS = b"\x16\x03"
+TLS_IN_CLEAR = Bad("TLS where it has not begun", b"-ERR this is POP3 in clear, and TLS begins by STLS\r\n", last=True)
+_HTTP = re.compile(rb"[A-Z]{3,16} \S+ HTTP/\d", re.IGNORECASE)
+_HTTP_HERE = Bad("HTTP", b"-ERR this is POP3, not HTTP\r\n", last=True)
 _TOO_MANY = End(b"-ERR too many AUTH commands\r\n", "too many AUTH commands")
 
 
@@ -72,7 +78,7 @@ class Authorization(Phase):
         if self._exchange is not None:
             return self._said(self._exchange, self._exchange.receive(line))
         self._user_before, self._named = self._named, None
-        return super().obey(line)
+        return _HTTP_HERE if _HTTP.match(line) else super().obey(line)
 
     def answered(self, found: object) -> Said:
         """What comes of the answer to a mechanism's question."""

@@ -36,6 +36,10 @@ class Lines:
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
 
+    def begins_with(self, octets: bytes) -> bool:
+        """Whether the next line does."""
+        return self._buffer.startswith(octets, self._at)
+
     def take(self, longest: int = MAX_LINE) -> bytes | None:
         """The next line without its CRLF; None when there is no whole one.
 

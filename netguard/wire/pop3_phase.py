@@ -31,10 +31,12 @@ class Bad:
     Attributes:
         problem: what is wrong with it, for the log.
         answer: what the client is told.
+        last: whether the session ends with it.
     """
 
     problem: str
     answer: bytes
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def test_a_browser_that_was_led_here(
         assert isinstance(peer.socket, ssl.SSLSocket)
         assert peer.socket.selected_alpn_protocol() == chosen
         peer.send(b"GET /<script>alert(1)</script> HTTP/1.1\r\nHost: <b>\r\nCookie: a=b\r\n\r\n")
-        assert peer.rest() == b"-ERR unknown command\r\n" * 3
+        assert peer.rest() == b"-ERR this is POP3, not HTTP\r\n"
 
 
 def test_who_does_not_trust_it_leaves(pop: tuple[Server, Site], ports: tuple[int, int]) -> None:
@@ -290,18 +290,22 @@ def test_handshakes_that_are_broken_off(implicit: bool, pop: tuple[Server, Site]
 
 
 def test_a_tls_client_on_the_plain_port(ports: tuple[int, int]) -> None:
-    """A TLS hello on the plain port is no command; the connection ends soon, and nothing of it comes back."""
+    """A TLS hello on the plain port is known for what it is: it is answered once, and nothing of it comes back."""
     context = ssl.create_default_context()
     with socket.create_connection(("127.0.0.1", ports[0]), PATIENCE) as plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname="localhost")
+    for hello in (HELLO, HELLO + b"\r\n", HELLO[:2]):
+        with Peer(ports[0]) as peer:
+            peer.send(hello)
+            assert peer.rest() == b"-ERR this is POP3 in clear, and TLS begins by STLS\r\n"
 
 
 def test_a_browser_on_the_plain_port(ports: tuple[int, int]) -> None:
-    """An HTTP request on the plain port ends after three lines that are no commands; its words do not come back."""
+    """An HTTP request on the plain port is known for what it is, and ends; its words do not come back."""
     with Peer(ports[0]) as peer:
         peer.send(b"POST / HTTP/1.1\r\nHost: evil.example\r\nCookie: a=b\r\n\r\nUSER alice\r\n")
         said = peer.rest()
-    assert said == b"-ERR unknown command\r\n" * 3
+    assert said == b"-ERR this is POP3, not HTTP\r\n"
 
 
 # Ends that are none

@@ -108,6 +108,28 @@ def test_junk_gets_an_answer(command: bytes) -> None:
     assert said(logged_in(), command) == b"-ERR unknown command\r\n"
 
 
+@pytest.mark.parametrize(
+    "request_line", [b"GET / HTTP/1.1", b"post /x HTTP/1.0", b"PRI * HTTP/2.0", b"CONNECT a:25 HTTP/1.1"]
+)
+def test_http_is_known_for_what_it_is(request_line: bytes) -> None:
+    """One answer, and the end: a browser that was led here has its body obeyed nowhere (ALPACA)."""
+    assert drain(new(), request_line + b"\r\nHost: x\r\n\r\nUSER a\r\n") == [
+        ev.Malformed("HTTP"), b"-ERR this is POP3, not HTTP\r\n", ev.Close("HTTP")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("behind", [b"", b"\x01", b"\x01\0\xa5\r\nUSER a\r\n"])
+def test_tls_is_known_for_what_it_is(behind: bytes) -> None:
+    """By its first two octets, however they come; after a login nobody begins it by mistake."""
+    told = "TLS where it has not begun"
+    end = [ev.Malformed(told), b"-ERR this is POP3 in clear, and TLS begins by STLS\r\n", ev.Close(told)]
+    assert drain(new(stls=True), b"\x16\x03" + behind) == end
+    machine = new()
+    assert drain(machine, b"\x16") == []
+    assert drain(machine, b"\x03" + behind) == end
+    assert drain(logged_in(), b"\x16\x03\r\n")[-1] == b"-ERR unknown command\r\n"
+
+
 # Waiting
 
 

@@ -56,3 +56,13 @@ def test_drop() -> None:
     lines.take()
     lines.drop()
     assert (lines.take(), lines.pending) == (None, 0)
+
+
+def test_what_the_next_line_begins_with() -> None:
+    """Not the one that was taken."""
+    lines = Lines()
+    lines.add(b"AB\r\nCD")
+    assert (lines.begins_with(b"A"), lines.begins_with(b"AC")) == (True, False)
+    lines.take()
+    assert lines.begins_with(b"CD")
+    assert not lines.begins_with(b"CDE")
