@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from attrs import define, field
 from twisted.internet.defer import CancelledError, gatherResults
-from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.names import dns
@@ -22,8 +22,9 @@ from twisted.names import dns
 from netguard.clients.names import VerifiedResolver
 from netguard.errors import NameNotVerified
 from netguard.guards.verified_name import VerifiedName
-from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verified
-from tests.nameserver import Question, a, cname, ptr
+from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verdict, Verified
+from tests.gigabyte import pour
+from tests.nameserver import Hand, Question, a, cname, connected, ptr, result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -316,7 +317,67 @@ async def test_a_character_generator_behind_tcp_costs_a_bounded_number_of_octets
         assert liar.streams[0].sent < 10_000_000
 
 
+async def test_a_gigabyte_over_tcp_is_not_read(pause: Pause) -> None:
+    """The connection is reset as soon as one message is there, and the server is rid of us."""
+
+    def gigabyte(stream: Any, _: Question) -> None:
+        pour(stream.transport, stream.say, b"\xff")
+
+    async with lying(truncated, gigabyte) as liar:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            verdict, took = await verdict_of(liar, LONG)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert verdict == Failure(None)
+        assert took < LONG
+        assert peak < 4_000_000
+        for _ in range(6000):
+            if liar.streams[0].over:
+                break
+            await pause(0.01)
+        assert liar.streams[0].over
+        assert liar.streams[0].sent < 16 * 2**20
+
+
 # how long?
+
+
+@pytest.mark.parametrize(
+    ("said", "every", "verdict", "most"),
+    [
+        (b"", 1, Timeout(), 0),
+        (b"\xff", 10, Timeout(), 60),
+        (b"\0", 10, Failure(None), 2),
+        (bytes(range(32, 104)) + b"\r\n", 1, Failure(None), 9000),
+    ],
+    ids=["silence", "one octet a second", "one NUL a second", "character generator"],
+)
+def test_a_minute_of_the_clock_is_a_minute_at_most(said: bytes, every: int, verdict: Verdict, most: int) -> None:
+    """Whatever comes in each tenth of a second; one message is read, one deadline holds, and nothing is left."""
+    reactor = Hand()
+    asked = VerifiedResolver(
+        reactor,
+        [("192.0.2.53", 53)],
+        60,
+        hosts="/dev/null",
+        connect=lambda host, port: TCP4ClientEndpoint(reactor, host, port),
+    )
+    looking, heard = asked.verify(HERE), 0
+    protocol, wire = connected(reactor.streams()[0])
+    for tenth in range(600):
+        assert looking.called is wire.aborted
+        if not wire.aborted and tenth % every == 0:
+            heard += len(said)
+            protocol.dataReceived(said)
+        reactor.advance(0.1)
+    assert result(looking) == verdict
+    assert wire.aborted
+    assert heard <= most
+    assert reactor.idle
+    assert asked.under_way == 0
 
 
 async def test_silence_is_a_timeout_at_the_deadline() -> None:

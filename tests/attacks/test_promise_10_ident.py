@@ -15,9 +15,7 @@ import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint, serverFromString
-from twisted.internet.interfaces import IPullProducer
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from zope.interface import implementer
 
 from netguard import events
 from netguard.application import connection_of
@@ -30,6 +28,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.ident import Ident
 from netguard.verdict import NoName, Verdict
 from netguard.wire.ident import Claim, IdentError, NoReply, UserId, WhyNot
+from tests.gigabyte import pour
 from tests.identserver import Answering, Behaviour, IdentServer, answering, names, says, silent, together
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ HOSTILE, HONEST = "127.0.0.9", "127.0.0.200"
 """Where the attacker's ident server is; and an address that has none."""
 SHORT, LONG = 0.5, 60.0
 """Seconds for a query that gets no answer, and for one that gets one, however busy this machine is."""
-GIGABYTE = 2**30
 MOST_SENT = 16 * 2**20
 """So much the kernel's buffers may take of an answer that nobody reads."""
 MOST_KEPT = 2_000_000
@@ -106,30 +104,9 @@ async def is_served(here: Site, peer: socket.socket, pause: Pause) -> None:
 # What comes from the port
 
 
-@implementer(IPullProducer)
-class Gigabyte:
-    """As much as a server will ever want to say, as fast as the client takes it.
-
-    Args:
-        to: the connection.
-    """
-
-    def __init__(self, to: Answering) -> None:
-        self.to = to
-
-    def resumeProducing(self) -> None:
-        """Some more."""
-        self.to.write(b"x" * 65536)
-        if self.to.sent >= GIGABYTE:
-            cast("Any", self.to.transport).unregisterProducer()
-
-    def stopProducing(self) -> None:
-        """It is over."""
-
-
 def gigabyte(to: Answering, _: bytes) -> None:
     """One line of 1 GiB."""
-    cast("Any", to.transport).registerProducer(Gigabyte(to), False)
+    pour(to.transport, to.write)
 
 
 def chargen(end: bytes) -> Behaviour:
