@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import clients
+import idents
 import login_timing
+import names
 import pop
 import pop_beside
 import tables
@@ -206,6 +208,8 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
 
 BENCHES = (
     {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
+    | idents.BENCHES
+    | names.BENCHES
     | pop.BENCHES
     | login_timing.BENCHES
     | pop_beside.BENCHES

@@ -64,6 +64,14 @@ def penalising(factory: Factory) -> Any:
     return made
 
 
+class Names(LineOnlyReceiver):
+    """An ident server that names the same for everybody."""
+
+    def lineReceived(self, line: bytes) -> None:
+        """Answer."""
+        self.sendLine(line + b" : USERID : UNIX :joe")
+
+
 class Refuses(Factory):
     """The cheapest refusal that Twisted has."""
 
@@ -81,6 +89,7 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "defaults": lambda factory: Policy.from_options(_UNLIMITED, "guard").wrap(factory, verbose=False),
     "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
+    "ident": lambda _: Factory.forProtocol(Names),
     # who lets in nobody, or one
     "none": lambda _: Refuses(),
     "reset": lambda factory: policy(max_connections="1", refusal="reset").wrap(factory, verbose=False),
@@ -137,6 +146,7 @@ def main(kind: str) -> None:
     factory: Any = Factory.forProtocol(Echo)
     factory.noisy = False
     served = KINDS[kind](factory)
+    served.noisy = False
     port: Any = announce(reactor.listenTCP(0, served, interface="127.0.0.1", backlog=4096), served)
     StandardIO(Console(served))
     print(port.getHost().port, flush=True)
