@@ -123,6 +123,9 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | `times`, `kinds`, `peer` | for `penalised`: how many penalties there have been, the last kinds of misdeeds, \
 and who is meant: the address or its network |
 | `bytes_in`, `bytes_out` | what came from the peer, and what the application wrote |
+| `network.peer.address`, `network.peer.port` | the socket's own address, where a PROXY header has named another peer |
+| `client.name.verdict`, `client.name` | whether the peer's name was verified, or why not, and the name if it was |
+| `client.privileged` | `yes` if the peer's port is below 1024 and `privileged-port` is `log`; it proves nothing |
 | `client.ident`, `client.ident.claim` | what the `ident` guard has found out: `claim` and what the peer's machine \
 claims, or why it names nobody; it proves nothing |
 | `count` | for how many connections the line stands (`refused`, `would_...`), when a flood is sampled |
@@ -193,11 +196,11 @@ def first_sentence(thing: object) -> str:
 
 
 def default_of(guard: type, one: Option, surface: str) -> str:
-    """The default of an option on one surface, as one would write it; empty when it is off."""
+    """The default of an option on one surface, as one would write it, or in words; empty when it is off."""
     text, refined = one.defaults.get(surface, ""), attrs.fields_dict(guard)[one.field].default
     if one.qualifies and refined is not None:
         text = one.unit.text(refined)
-    return f"`{text}`" if text else ""
+    return f"`{text}`" if text else one.otherwise
 
 
 def guard_section(guard: type) -> str:

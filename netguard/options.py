@@ -32,6 +32,7 @@ class Option:
         field: the Python argument.
         shorthands: words that stand for the flag and for the first word of each value, on every surface: ``word VALUE``
             is ``flag "word VALUE"``.
+        otherwise: what holds when it is not given and has no default, in words; empty when it is off then.
     """
 
     flag: str
@@ -41,6 +42,7 @@ class Option:
     qualifies: bool = False
     field: str = ""
     shorthands: tuple[str, ...] = ()
+    otherwise: str = ""
 
 
 def choice(*words: str) -> Unit:
@@ -76,6 +78,7 @@ def option(
     defaults: Mapping[str, str] | None = None,
     refines: bool = False,
     shorthands: tuple[str, ...] = (),
+    otherwise: str = "",
 ) -> Any:
     """Declare a field of a guard as an option.
 
@@ -83,11 +86,12 @@ def option(
         flag: the option's name on every surface; lower case, with dashes.
         converter: the unit of its value.
         help: one sentence that says what the option does.
-        default: the value when the option is not given. Without one the guard cannot be made without it; with None
-            the option is one of several that bring the guard about; with anything else it refines the others.
+        default: the value when the option is not given. Without one the guard needs it; with None the option is one of
+            several that bring the guard about; with anything else it refines the others.
         defaults: text by surface, for the options that are on unless switched off; see :class:`Option`.
         refines: it refines the others although its default is None.
         shorthands: words that stand for the flag and for the first word of each value; see :class:`Option`.
+        otherwise: what holds when it is not given, in words; see :class:`Option`.
 
     Raises:
         OptionError: (when a guard is made) the value is not of that unit; the text names the option.
@@ -100,12 +104,11 @@ def option(
             return converter(value)
         except ValueError as why:
             also = f" ({', '.join(shorthands)})" if shorthands else ""
-            message = f"option {flag}{also}: {why}"
-            raise OptionError(message) from None
+            raise OptionError(f"option {flag}{also}: {why}") from None
 
     qualifies = refines or (default is not attrs.NOTHING and default is not None)
-    what = Option(flag, converter, help, dict(defaults or {}), qualifies, shorthands=shorthands)
-    return attrs.field(default=default, converter=convert, metadata={_KEY: what})
+    known = Option(flag, converter, help, dict(defaults or {}), qualifies, "", shorthands, otherwise)
+    return attrs.field(default=default, converter=convert, metadata={_KEY: known})
 
 
 def spelled_out(word: str, value: Any) -> list[Any]:

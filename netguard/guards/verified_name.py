@@ -36,10 +36,10 @@ class VerifiedName(Guard):
         default=None,
     )
     within: float | None = option(
-        "names-within", duration, "Take a name for not found out after this long; 3s unless given.", default=None
+        "names-within", duration, "Take a name for not found out after this long.", default=None, otherwise="3s"
     )
     dns: tuple[Nameserver, ...] | None = option(
-        "dns", nameservers, "Ask these name servers for names, instead of the machine's.", default=None
+        "dns", nameservers, "Ask these name servers for names.", default=None, otherwise="those of the machine"
     )
 
     proxy: str | None = option("dns-proxy", proxy, "Ask the name servers over TCP, through this proxy.", default=None)

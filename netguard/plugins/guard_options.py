@@ -202,7 +202,7 @@ def explain(guard: type, one: Option, surface: str) -> str:
     default, refined = one.defaults.get(surface), fields_dict(guard)[one.field].default
     if one.qualifies and refined is not None:
         default = one.unit.text(refined)
-    return f"{one.help} Write {one.unit.expects}. Default: {default or 'off'}."
+    return f"{one.help} Write {one.unit.expects}. Default: {default or one.otherwise or 'off'}."
 
 
 def _spelling(flag: str, word: str) -> str:

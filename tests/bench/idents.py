@@ -62,7 +62,7 @@ async def measure(reactor: Any, port: int) -> None:
     """Measure, and print."""
 
     def connect(_: str, port: int, local: str) -> Any:
-        return TCP4ClientEndpoint(reactor, HOST, port, timeout=None, bindAddress=(local, 0))
+        return TCP4ClientEndpoint(reactor, HOST, port, bindAddress=(local, 0))
 
     client = IdentClient(reactor, port, 30, connect=connect)
     factory = Factory.forProtocol(Once)

@@ -184,6 +184,8 @@ def test_help_names_the_defaults_of_the_plugins_own_surface() -> None:
     assert explain(*by_flag["idle"], "pop").endswith("Default: 10m.")
     assert explain(*by_flag["lifetime"], "guard").endswith("Default: off.")
     assert explain(*by_flag["peer-prefix"], "guard").endswith("Default: 32,64.")
+    assert explain(*by_flag["names-within"], "pop").endswith("Default: 3s.")
+    assert explain(*by_flag["dns"], "pop").endswith("Default: those of the machine.")
 
 
 def test_help_is_no_wider_than_a_page() -> None:
