@@ -68,7 +68,7 @@ async def heard(endpoint: Any, says: bytes = b"", size: int = len(GREETING)) -> 
     transport: Any = protocol.transport
     if says:
         transport.write(says)
-    got = await protocol.heard.addTimeout(5, reactor)
+    got = await protocol.heard.addTimeout(60, reactor)
     transport.abortConnection()
     return got
 
@@ -207,7 +207,7 @@ async def test_a_start_of_tls_inside_the_tunnel(tmp_path: Path) -> None:
     async with peering(greets, starts) as (port, _), proxying(Proxy(together=len(GREETING))) as proxy:
         client = Client(6)
         await connectProtocol(SOCKSEndpoint(to_port(proxy.port), "target.example", port), client)
-        assert await client.heard.addTimeout(5, reactor) == b"secret"
+        assert await client.heard.addTimeout(60, reactor) == b"secret"
         client.transport.abortConnection()  # type: ignore[union-attr]
 
 
