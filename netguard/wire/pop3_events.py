@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -33,6 +33,24 @@ class Entry(Protocol):
     @property
     def uid(self) -> str:
         """Its unique id: 1 to 70 characters of 0x21-0x7E."""
+
+
+@runtime_checkable
+class Summed(Protocol):
+    """Messages that know the size of them all: adding up a hundred thousand would keep everybody waiting."""
+
+    @property
+    def octets(self) -> int:
+        """Their octets on the wire, together."""
+
+
+def octets_of(entries: Iterable[Entry]) -> int:
+    """The octets of all messages, as STAT has them.
+
+    Args:
+        entries: all messages of the mailbox; they may be `Summed`.
+    """
+    return entries.octets if isinstance(entries, Summed) else sum(entry.size for entry in entries)
 
 
 class Denial(Enum):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from netguard.wire import pop3_capabilities as capabilities
-from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, pieces
+from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, octets_of, pieces
 from netguard.wire.pop3_phase import AUTHORIZATION, QUIT, Bad, Command, Phase, Said, elsewhere
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Transaction(Phase):
 
     def _stat(self, _: bytes | None) -> Said:
         if self._octets is None:
-            self._octets = sum(entry.size for entry in self._entries)
+            self._octets = octets_of(self._entries)
         count = len(self._entries) - len(self._deleted)
         return b"+OK %d %d\r\n" % (count, self._octets - self._deleted_octets)
 

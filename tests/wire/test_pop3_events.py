@@ -96,3 +96,13 @@ def test_denials_are_single_lines_with_codes() -> None:
         ev.Denial.TROUBLE: b"[SYS/TEMP]",
     }
     assert all(d.value.startswith(b"-ERR ") and d.value.count(b"\r\n") == 1 for d in ev.Denial)
+
+
+def test_messages_may_know_their_sum() -> None:
+    """Who has added up already is not made to do it again."""
+
+    class Known(list[ev.Entry]):
+        octets = 12
+
+    assert ev.octets_of(Known(mails(3))) == 12
+    assert ev.octets_of(mails(3)) == sum(each.size for each in mails(3))
