@@ -7,8 +7,9 @@ folders' stamps in it prove that nothing changed since, and then the folders nee
 Who owns a mailbox can write anything into the file. It may lie about sizes, to its owner's own harm, but no
 place in it leads out of the two folders, and no unique-id is ill-formed.
 
-The form, by lines: a header in JSON; for each thousand messages four lines with their places (parted by NUL),
-sizes, inodes, and unique-ids (none, if they are the base names); at the end the CRC-32 of all that.
+The form, by lines: a header in JSON; for each thousand messages five lines with their base names and their places
+(parted by NUL), sizes, inodes, and unique-ids (none, if they are the base names); at the end the CRC-32 of all that.
+It is made so that reading it needs no loop over messages.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _LONGEST_LINE = 1 << 20
 _LARGEST = 256 * 1024 * 1024
 _ABANDONED = 60.0
 """Seconds after which a file that is being written is taken to be left over from a crash."""
+
+_ODD = ("/.", "/:", "/,", "/\0")
+"""What is in no place: a hidden file, or one without a base name."""
 
 _FEW = 64
 """A mailbox of fewer messages is listed as fast as its file is read."""
@@ -169,6 +173,7 @@ def _write(file: IO[bytes], snapshot: Snapshot, corrected: Mapping[int, int], ki
         part = slice(start, start + _MESSAGES_A_BLOCK)
         names, uids = messages.names[part], messages.uids[part]
         lines = (
+            os.fsencode("\0".join(names)),
             os.fsencode("\0".join(listing.places[part])),
             _numbers(sizes[part]),
             _numbers(listing.inodes[part]),
@@ -210,11 +215,11 @@ def _read(file: IO[bytes], kind: str) -> Steps[Snapshot]:
         raise ValueError("of another version")
     listing, sizes, uids = Listing(), Messages().sizes, []
     while len(listing.names) < header["messages"]:
-        names, places = _places(lines.next())
+        names, places = os.fsdecode(lines.next()).split("\0"), _places(lines.next())
         sizes.extend(map(int, lines.next().split()))
         listing.add(names, places, map(int, lines.next().split()))
         uids += _uids(lines.next(), names)
-        if not len(uids) == len(sizes) == len(listing.inodes) == len(listing.names):
+        if not len(uids) == len(sizes) == len(listing.inodes) == len(listing.places) == len(listing.names):
             raise ValueError("columns of different lengths")
         yield
     check = lines.check
@@ -227,15 +232,14 @@ def _read(file: IO[bytes], kind: str) -> Steps[Snapshot]:
     return Snapshot(Messages(listing.names, sizes, uids), listing, list_stamp, remembered=True)
 
 
-def _places(line: bytes) -> tuple[list[str], list[str]]:
-    """Base names and places. None of them may lead out of the two folders."""
-    text = os.fsdecode(line)
-    places = text.split("\0")
-    names = [place[4:].partition(":")[0].partition(",")[0] for place in places]
-    inside = all(place.startswith(("new/", "cur/")) for place in places)
-    if not inside or text.count("/") != len(places) or not all(names) or any(name[0] == "." for name in names):
+def _places(line: bytes) -> list[str]:
+    """Places of messages. None of them may lead out of the two folders."""
+    text = f"\0{os.fsdecode(line)}\0"
+    places = text[1:-1].split("\0")
+    inside = text.count("\0new/") + text.count("\0cur/") == text.count("/") == len(places)
+    if not inside or any(odd in text for odd in _ODD):
         raise ValueError("a place outside the folders")
-    return names, places
+    return places
 
 
 def _uids(line: bytes, names: list[str]) -> list[str]:

@@ -174,7 +174,8 @@ def test_a_file_that_was_damaged_is_not_believed(maildir: Path, data: st.DataObj
 def forged(maildir: Path, places: bytes, sizes: bytes = b"5", uids: bytes = b"", count: object = 1) -> None:
     """Write a file as a user could who wants to fool the server."""
     header = {"netguard-pop3-cache": 1, "messages": count, "folders": {}, "uidl": "native", "list": None}
-    content = b"\n".join([json.dumps(header).encode(), places, sizes, b"1", uids, b""])
+    names = b"\0".join(place.rpartition(b"/")[2] or b"x" for place in places.split(b"\0"))
+    content = b"\n".join([json.dumps(header).encode(), names, places, sizes, b"1", uids, b""])
     (maildir / NAME).write_bytes(content + b"%08x\n" % crc32(content))
 
 
