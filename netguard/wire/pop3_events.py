@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from netguard.wire.sasl import Question
 
@@ -36,21 +36,35 @@ class Entry(Protocol):
 
 
 @runtime_checkable
-class Summed(Protocol):
-    """Messages that know the size of them all: adding up a hundred thousand would keep everybody waiting."""
+class Columns(Protocol):
+    """Messages that also know each thing of all of them: to ask a hundred thousand one by one keeps others waiting."""
 
     @property
     def octets(self) -> int:
         """Their octets on the wire, together."""
 
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The size of each."""
 
-def octets_of(entries: Iterable[Entry]) -> int:
-    """The octets of all messages, as STAT has them.
+    @property
+    def uids(self) -> Sequence[str]:
+        """The unique id of each."""
 
-    Args:
-        entries: all messages of the mailbox; they may be `Summed`.
-    """
-    return entries.octets if isinstance(entries, Summed) else sum(entry.size for entry in entries)
+
+def octets_of(entries: Sequence[Entry]) -> int:
+    """The octets of all messages, as STAT has them."""
+    return entries.octets if isinstance(entries, Columns) else sum(sizes_of(entries))
+
+
+def sizes_of(entries: Sequence[Entry]) -> Iterable[int]:
+    """The sizes of all messages, as LIST has them."""
+    return entries.sizes if isinstance(entries, Columns) else (entry.size for entry in entries)
+
+
+def uids_of(entries: Sequence[Entry]) -> Iterable[str]:
+    """The unique ids of all messages, as UIDL has them."""
+    return entries.uids if isinstance(entries, Columns) else (entry.uid for entry in entries)
 
 
 class Denial(Enum):
@@ -193,18 +207,20 @@ Request: TypeAlias = Login | StartTls | Fetch | Listing | Commit
 Event: TypeAlias = bytes | Request | Malformed | Close
 
 
-def pieces(entries: Iterable[Entry], deleted: Collection[int], render: Callable[[int, Entry], str]) -> Iterator[bytes]:
+def pieces(told: Iterable[object], deleted: Collection[int]) -> Iterator[bytes]:
     """A whole multi-line listing, in pieces of `PIECE` messages, so that none is large or takes long to make.
 
     Args:
-        entries: all messages of the mailbox.
+        told: what is told of each message of the mailbox: its size, or its unique id.
         deleted: indexes to leave out.
-        render: makes the line of one message from its number and itself, CRLF included.
     """
-    numbered = enumerate(entries, 1)
+    numbered = enumerate(told, 1)
     text = "+OK listing follows\r\n"
     while block := list(islice(numbered, PIECE)):
-        text += "".join([render(number, entry) for number, entry in block if number - 1 not in deleted])
+        if deleted:
+            text += "".join([f"{number} {each}\r\n" for number, each in block if number - 1 not in deleted])
+        else:
+            text += "".join([f"{number} {each}\r\n" for number, each in block])
         if len(block) < PIECE:
             break
         yield text.encode("ascii")

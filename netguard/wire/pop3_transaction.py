@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from netguard.wire import pop3_capabilities as capabilities
-from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, octets_of, pieces
+from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, octets_of, pieces, sizes_of, uids_of
 from netguard.wire.pop3_phase import AUTHORIZATION, QUIT, Bad, Command, Phase, Said, elsewhere
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from netguard.wire.mechanisms import Circumstances
 
@@ -68,18 +68,19 @@ class Transaction(Phase):
         return b"+OK %d %d\r\n" % (count, self._octets - self._deleted_octets)
 
     def _list(self, argument: bytes | None) -> Said:
-        return self._scan(argument, lambda number, entry: f"{number} {entry.size}\r\n")
+        return self._scan(argument, sizes_of)
 
     def _uidl(self, argument: bytes | None) -> Said:
-        return self._scan(argument, lambda number, entry: f"{number} {entry.uid}\r\n")
+        return self._scan(argument, uids_of)
 
-    def _scan(self, argument: bytes | None, render: Callable[[int, Entry], str]) -> Said:
+    def _scan(self, argument: bytes | None, told_of: Callable[[Sequence[Entry]], Iterable[object]]) -> Said:
         if argument is None:
-            return Listing(pieces(self._entries, frozenset(self._deleted), render))
+            return Listing(pieces(told_of(self._entries), frozenset(self._deleted)))
         index = self._message(argument)
         if not isinstance(index, int):
             return index
-        return b"+OK " + render(index + 1, self._entries[index]).encode("ascii")
+        [told] = told_of([self._entries[index]])
+        return f"+OK {index + 1} {told}\r\n".encode("ascii")
 
     def _retr(self, argument: bytes | None) -> Said:
         index = self._message(argument)

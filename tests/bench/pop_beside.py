@@ -102,7 +102,7 @@ def netguard(folder: Path) -> Iterator[Server]:
             *(sys.executable, str(HERE / "pop_server.py")),
             *("--maildir", f"{folder}/mail/{{user}}", "--accounts", f"{folder}/accounts"),
             *("--listen", "tcp:0:interface=127.0.0.1"),
-            *("--max-per-peer", "5000", "--max-connections", "5000"),
+            *("--max-per-peer", "5000", "--max-connections", "5000", "--shed", "connections>5000"),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

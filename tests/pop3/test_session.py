@@ -722,7 +722,7 @@ def test_a_defect_of_ours(world: World) -> None:
     (error,) = world.reported("error")
     assert error["doing"] == "serving a session"
     assert str(error["problem"]).startswith("TypeError: ")
-    assert str(error["where"]).startswith("pop3_transaction.py:")
+    assert str(error["where"]).startswith("pop3_events.py:")
 
 
 def test_a_defect_during_a_login(world: World) -> None:
