@@ -142,7 +142,7 @@ ARROWS: dict[str, set[str]] = {
     "commands": {
         *_LOW,
         *("config", "explanation", "load", "policy", "accounts", "options", "process"),
-        *("clients", "nameservers", "proxy_url", "verdict"),
+        *("clients", "nameservers", "proxy_url", "rule", "verdict"),
     },
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test

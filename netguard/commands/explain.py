@@ -6,6 +6,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
@@ -14,9 +15,10 @@ from netguard.commands.guard_arguments import add_guard_arguments, policy_of
 from netguard.errors import OptionError
 from netguard.explanation import Answer, Explanation, Supposed, explain
 from netguard.load.signals import NAMES
-from netguard.load.thresholds import readings
+from netguard.load.thresholds import UNITS, readings
+from netguard.rule import Name, subject_of
 from netguard.units import port as port_unit
-from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verified
+from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verified, word
 
 NAME = "explain"
 SUMMARY = "tell what the guards would do with a peer, and why"
@@ -105,6 +107,18 @@ def run(arguments: argparse.Namespace) -> int:
     return _STATUSES[explanation.verdict]
 
 
+def _supposed(supposed: Supposed) -> Iterator[tuple[str, str]]:
+    """What else was supposed of the peer and of the service."""
+    if supposed.claimed is not None:
+        yield "claimed", supposed.claimed[0]
+    if supposed.name is not None:
+        yield "name", supposed.name.name if isinstance(supposed.name, Verified) else word(supposed.name)
+    if supposed.connections:
+        yield "connections", str(supposed.connections)
+    for signal, figure in supposed.load.items():
+        yield signal, "0" if not figure else UNITS[signal].text(figure)
+
+
 _STATUSES = {"admitted": 0, "refused": 2, "waits": 3}
 
 
@@ -112,6 +126,7 @@ def _as_json(supposed: Supposed, explanation: Explanation) -> None:
     document = {
         "from": supposed.host,
         "port": supposed.port,
+        "supposed": dict(_supposed(supposed)),
         "guards": [
             {"guard": each.guard, "outcome": each.outcome, "options": each.options, **_why(each)}
             for each in explanation.answers
@@ -131,7 +146,8 @@ def _why(answer: Answer) -> dict[str, str | None]:
 
 
 def _as_text(supposed: Supposed, explanation: Explanation) -> None:
-    sys.stdout.write(f"a connection from {supposed.host}, port {supposed.port}:\n")
+    about = "".join(f", {what} {value}" for what, value in _supposed(supposed))
+    sys.stdout.write(f"a connection from {supposed.host}, port {supposed.port}{about}:\n")
     width = max((len(each.guard) for each in explanation.answers), default=0)
     for each in explanation.answers:
         told = ", ".join(f"{flag} {value}" for flag, value in each.options.items())
@@ -167,7 +183,16 @@ def _address(text: str) -> tuple[str, int]:
 
 def _verdict(text: str) -> Any:
     """A verdict by its word, or the verified name."""
-    return VERDICTS[text] if text in VERDICTS else Verified(text)
+    if text.upper() in VERDICTS:
+        return VERDICTS[text.upper()]
+    try:
+        what = subject_of(text)
+    except ValueError:
+        what = None
+    if not isinstance(what, Name) or what.below:
+        message = f"{text[:60]!r} is neither a host name nor one of {', '.join(VERDICTS)}"
+        raise argparse.ArgumentTypeError(message)
+    return Verified(what.name)
 
 
 def _count(text: str) -> int:

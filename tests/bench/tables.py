@@ -113,7 +113,7 @@ def _ask(factory: GuardedFactory, peers: list[Any]) -> tuple[float, float]:
 
 
 def _rounds(house: GuardedFactory, peers: list[Any]) -> Iterator[tuple[float, float]]:
-    """All of them several times, in parts so small that hardly one is interrupted by other work of the machine."""
+    """All of them several times, in small parts, whose best tenth was hardly disturbed."""
     for at in [*range(0, len(peers), PART)] * ROUNDS:
         yield _ask(house, peers[at : at + PART])
 
@@ -133,7 +133,7 @@ def decision() -> None:
             there = [house.admit(each) for each in peers]
             assert None not in there
             (let_in, counted), (refused, _) = (
-                [statistics.median(each) for each in zip(*_rounds(house, those), strict=True)]
+                [statistics.quantiles(each, n=10)[0] for each in zip(*_rounds(house, those), strict=True)]
                 for those in (peers, offenders)
             )
             figures = f"let in {let_in:5.2f}, and counted {counted:5.2f}; refused for a penalty {refused:5.2f}"

@@ -77,6 +77,9 @@ def test_addresses(capsys: pytest.CaptureFixture[str], address: str, host: str, 
         (["--from", "[::1"], "'[::1' is no address"),
         (["--from", "1.2.3.4:99999"], "'1.2.3.4:99999' is no address"),
         (["--from", "::1", "--connections", "-1"], "'-1' is not a number of connections"),
+        (["--from", "::1", "--name", "a\nb"], "'a\\nb' is neither a host name nor one of UNKNOWN, PARANOID"),
+        (["--from", "::1", "--name", ".example"], "'.example' is neither a host name nor"),
+        (["--from", "::1", "--name", "10.0.0.0/8"], "'10.0.0.0/8' is neither a host name nor"),
         (["--from", "::1", "--load", "lug=1"], "unknown signal 'lug'; did you mean 'lag'?"),
         (["--from", "::1", "--idle", "soon"], "option idle: 'soon' is not a duration"),
         (["--from", "::1", "--idle", "1", "--idle", "2"], "--idle is given twice"),
@@ -105,7 +108,17 @@ def test_a_mistake_is_one_line(words: list[str], complaint: str, capsys: pytest.
         (("--deny", "ALL", "--allow", "10.0.0.0/8"), 2, "refused: the access rules do not let the peer in"),
         (("--allow", "192.0.2.0/24", "--deny", "ALL"), 0, "admitted"),
         (("--deny", "PARANOID"), 3, "waits: for what a look-up finds (--name says that)"),
-        (("--deny", "PARANOID", "--name", "PARANOID"), 2, "refused:"),
+        (("--deny", "PARANOID", "--name", "paranoid"), 2, "refused:"),
+        (("--deny", "KNOWN", "--name", "UNKNOWN"), 0, "admitted"),
+        (("--deny", "UNKNOWN", "--name", "TIMEOUT"), 2, "refused: the access rules need the peer's name"),
+        (("--deny", "UNKNOWN", "--name", "TIMEOUT", "--names-fail", "open"), 0, "admitted"),
+        (("--deny", ".bad.example", "--name", "A.Bad.Example."), 2, "refused: the access rules do not let the peer in"),
+        (("--deny", ".bad.example", "--name", "notbad.example"), 0, "admitted"),
+        (("--names", "require"), 3, "waits: for what a look-up finds (--name says that)"),
+        (("--names", "require", "--name", "FAILURE"), 2, "refused: the peer's name was not verified, observed failure"),
+        (("--names", "require", "--name", "a.example"), 0, "admitted"),
+        (("--names", "require", "--name", "UNKNOWN", "--observe", "VerifiedName"), 0, "admitted"),
+        (("--names", "log", "--ident", "log"), 0, "admitted"),
         (("--deny", "PARANOID", "--name", "a.example"), 0, "admitted"),
         (("--proxy-from", "192.0.2.7"), 3, "waits: for a PROXY header (--claimed says whom it names)"),
         (("--proxy-from", "192.0.2.7", "--claimed", "10.1.2.3:99"), 0, "admitted"),
@@ -121,3 +134,14 @@ def test_the_last_line_is_the_verdict(
     """With rules in the order in which they stand, claims, names and load."""
     assert main(["explain", "--from", "192.0.2.7", *words]) == status
     assert capsys.readouterr().out.splitlines()[-1].startswith(last)
+
+
+def test_what_is_supposed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that an answer that was kept says what was asked."""
+    words = ("--from", "192.0.2.7:99", "--claimed", "10.1.2.3", "--connections", "2", "--load", "lag=300ms,fds=0%")
+    main(["explain", *words, "--name", "PARANOID"])
+    said = "claimed 10.1.2.3, name mismatch, connections 2, lag 300ms, fds% 0"
+    assert capsys.readouterr().out.splitlines()[0] == f"a connection from 192.0.2.7, port 99, {said}:"
+    _, document = explained(capsys, *words, "--name", "a.example")
+    supposed = {"claimed": "10.1.2.3", "name": "a.example", "connections": "2", "lag": "300ms", "fds%": "0"}
+    assert document["supposed"] == supposed
