@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from netguard.packed import pack, peer_key
-from netguard.peer import Caller, Known, Peer, address_of, named, unmapped
+from netguard.peer import Addressed, Caller, Known, Peer, address_of, named
 from netguard.plan import EMPTY, NOTHING
 
 if TYPE_CHECKING:
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
 
     from netguard.errors import Reason
     from netguard.meter import Meter
-    from netguard.packed import Packed
     from netguard.plan import Calls, Memory, Plan
-    from netguard.units import Prefix
     from netguard.verbs import Heard
 
 Way = Literal["in", "out"]
@@ -51,7 +48,7 @@ class House(Protocol):
 _NOBODY: frozenset[tuple[str, Way]] = frozenset()
 
 
-class Facts:
+class Facts(Addressed):
     """The facts of one connection.
 
     Args:
@@ -60,31 +57,21 @@ class Facts:
         address: the address its socket has at the other end; None for transports without one.
         number: unique within the process; the ``session`` of its events.
         caller: the peer, where it was met before.
-
-    Attributes:
-        host: the address that counts for this peer, as text without its port; None for peers without one.
-        port: its port.
-        packed: the host in the form in which it is looked up; see :mod:`netguard.packed`.
     """
 
     __slots__ = (
         "_ends",
-        "_key",
         "_kind",
         "_pauses",
         "_plan",
-        "_prefix",
         "_settlers",
         "deaf_since",
-        "host",
         "house",
         "known",
         "meter",
         "number",
         "opened",
-        "packed",
         "parting",
-        "port",
         "reason",
         "secured",
         "settled_at",
@@ -93,11 +80,7 @@ class Facts:
 
     house: House
     known: Known | None
-    host: str | None
-    port: int
-    packed: Packed
-    _prefix: Prefix | None
-    _key: Packed
+    _kind: IAddress | None
     reason: Reason | None
     settled_at: float | None
     secured: float | None
@@ -116,20 +99,22 @@ class Facts:
         self.meter = meter
         self.number = number
         self.opened = house.reactor.seconds()
-        host = getattr(address, "host", None)
-        self._kind = address if host is None else None
-        self.host = named(address) if host is None else unmapped(host) if host[:1] == ":" else host
-        self.port = getattr(address, "port", 0)
         if caller is None:
-            self.packed, self._prefix = pack(self.host), None
+            self._stand_at(address)
         else:
-            self.packed, self._prefix, self._key = caller.packed, caller.prefix, caller.known_as
+            self.be_as(caller)
+            self._kind = None
         self._plan = EMPTY
         self._ends = self._settlers = NOTHING
         self._pauses = _NOBODY
         self.known = self.reason = self.settled_at = self.secured = self.deaf_since = None
         self.parting = False
         self.state = "opening"
+
+    def _stand_at(self, address: IAddress | None) -> None:
+        host = getattr(address, "host", None)
+        self._kind = address if host is None else None
+        self.be(named(address) if host is None else host, getattr(address, "port", 0))
 
     @property
     def received(self) -> int:
@@ -213,12 +198,6 @@ class Facts:
         """The address of ours that the peer's socket is connected to; None while there is no transport."""
         return getattr(self.meter.transport, "getHost", lambda: None)()
 
-    def key(self, prefix: Prefix) -> Packed:
-        """By what the peer is counted."""
-        if prefix is not self._prefix:
-            self._prefix, self._key = prefix, peer_key(self.packed, prefix)
-        return self._key
-
     @property
     def address_kind(self) -> str:
         """A word for a peer that has no host."""
@@ -259,11 +238,7 @@ class Facts:
         self.learn(claimed=heard.claimed, destination=heard.destination, claims=heard.claims)
         address = heard.claimed
         if address is not None:
-            host = getattr(address, "host", None)
-            self._kind = address if host is None else None
-            self.host = None if host is None else unmapped(host)
-            self.port = getattr(address, "port", 0)
-            self.packed, self._prefix = pack(self.host), None
+            self._stand_at(address)
 
     def exchange(self, way: Way) -> tuple[float, int] | None:
         """Seconds and bytes of the exchange in flight, or None; see :class:`netguard.guard.Connection`."""

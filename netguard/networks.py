@@ -201,7 +201,7 @@ def _parse(value: Any) -> Networks:
 
 
 @frozen
-class _Telling(Unit):
+class Telling(Unit):
     """A unit that says itself what is wrong, and with which of its parts."""
 
     def __call__(self, value: Any) -> Any:
@@ -209,4 +209,4 @@ class _Telling(Unit):
         return self.parse(value)
 
 
-networks = _Telling("networks", "networks such as 10.0.0.0/8,192.0.2.7,2001:db8::/32", _parse, str, many=True)
+networks = Telling("networks", "networks such as 10.0.0.0/8,192.0.2.7,2001:db8::/32", _parse, str, many=True)

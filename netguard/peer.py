@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 
-from netguard.packed import Packed, packed, peer_key
+from netguard.packed import Packed, pack, peer_key
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -89,7 +89,44 @@ def unmapped(host: str) -> str:
     return host[len(_MAPPED) :] if host.startswith(_MAPPED) and "." in host else host
 
 
-class Caller:
+class Addressed:
+    """Whoever has an address that limits and rules go by.
+
+    Attributes:
+        host: the address as text without its port; None for peers without one.
+        port: its port.
+        packed: the host in the form in which it is looked up; see :mod:`netguard.packed`.
+        known_by: the prefix for which it was last asked by what it is counted; the answer is ``known_as``.
+    """
+
+    __slots__ = ("host", "known_as", "known_by", "packed", "port")
+
+    host: str | None
+    port: int
+    packed: Packed
+    known_by: Prefix | None
+    known_as: Packed
+
+    def be(self, host: str | None, port: int) -> None:
+        """Have this address."""
+        self.host = unmapped(host) if host is not None and host[:1] == ":" else host
+        self.port = port
+        self.packed = pack(host)
+        self.known_by = self.known_as = None
+
+    def be_as(self, other: Addressed) -> None:
+        """Have the same address as another."""
+        self.host, self.port, self.packed = other.host, other.port, other.packed
+        self.known_by, self.known_as = other.known_by, other.known_as
+
+    def key(self, prefix: Prefix) -> Packed:
+        """By what the peer is counted."""
+        if prefix is not self.known_by:
+            self.known_by, self.known_as = prefix, peer_key(self.packed, prefix)
+        return self.known_as
+
+
+class Caller(Addressed):
     """A peer for which nothing has been made yet; see :class:`netguard.verbs.Newcomer`.
 
     Args:
@@ -99,28 +136,17 @@ class Caller:
 
     Attributes:
         openers: who is still to be asked, once its connection is there.
-        prefix: for which it was last asked by what it is counted; what was answered is ``known_as``.
     """
 
-    __slots__ = ("host", "known_as", "now", "openers", "packed", "port", "prefix")
+    __slots__ = ("now", "openers")
 
     openers: Iterable[Any]
 
     def __init__(self, host: str, port: int, now: float) -> None:
-        self.host = host
-        self.port = port
+        self.be(host, port)
         self.now = now
-        self.packed = packed(host) or host
-        self.prefix: Prefix | None = None
-        self.known_as: Packed = None
 
     @property
     def address(self) -> IAddress:
         """The address that counts for this peer."""
-        return address_of(self.host, self.port)
-
-    def key(self, prefix: Prefix) -> Packed:
-        """By what the peer is counted."""
-        if prefix is not self.prefix:
-            self.prefix, self.known_as = prefix, peer_key(self.packed, prefix)
-        return self.known_as
+        return address_of(str(self.host), self.port)

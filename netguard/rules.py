@@ -11,10 +11,9 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 from netguard.errors import OptionError
-from netguard.networks import FirstOf, Network
+from netguard.networks import FirstOf, Network, Telling
 from netguard.packed import Packed, packed
 from netguard.rule import Name, Rule, Word, rules_of
-from netguard.units import Unit
 from netguard.verdict import Failure, Mismatch, Timeout, Verdict, Verified
 
 __all__ = ["Decision", "Rule", "Rules", "decide", "read_rules", "rules", "rules_file"]
@@ -236,15 +235,6 @@ def _parse(value: Any) -> Rules:
     return found
 
 
-@frozen
-class _Telling(Unit):
-    """A unit that says itself which rule is wrong, and how."""
-
-    def __call__(self, value: Any) -> Any:
-        """Read a value."""
-        return self.parse(value)
-
-
 def _parse_path(value: Any) -> str:
     if not isinstance(value, str | os.PathLike) or not str(value).strip():
         message = f"{str(value)[:60]!r} is not {_FILE}"
@@ -254,5 +244,5 @@ def _parse_path(value: Any) -> str:
     return path
 
 
-rules = _Telling("rules", _MEANT, _parse, str, many=True)
-rules_file = _Telling("rules-file", _FILE, _parse_path, str)
+rules = Telling("rules", _MEANT, _parse, str, many=True)
+rules_file = Telling("rules-file", _FILE, _parse_path, str)

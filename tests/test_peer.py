@@ -44,7 +44,8 @@ def test_a_peer_behind_a_proxy_may_have_a_name_only(address: Any, name: str | No
 def test_a_caller_is_known_by_its_address() -> None:
     """In every form in which somebody asks for it."""
     caller = Caller("::ffff:192.0.2.1", 7, 1.5)
-    assert (caller.address, caller.packed, caller.now) == (address_of("192.0.2.1", 7), packed("192.0.2.1"), 1.5)
+    assert (caller.host, caller.packed, caller.now) == ("192.0.2.1", packed("192.0.2.1"), 1.5)
+    assert caller.address == address_of("192.0.2.1", 7)
     assert Caller("nobody", 7, 0.0).packed == "nobody"
 
 

@@ -12,10 +12,9 @@ from twisted.internet.interfaces import IAddress
 
 from netguard.errors import ProxyHeaderMalformed, ProxyHeaderMissing, ProxyHeaderUnexpected
 from netguard.guard import LATER, Connection, Gate, Guard, Heard, House, Later, Newcomer, Reader, Stages, frozen
-from netguard.networks import Networks, networks
+from netguard.networks import Networks, Telling, networks
 from netguard.options import option
 from netguard.peer import address_of
-from netguard.units import Unit
 from netguard.wire.proxy_header import Address, ProxyRefused
 from netguard.wire.proxy_protocol import HeaderReader, is_header
 
@@ -71,15 +70,7 @@ class Proxies:
         return self.networks.contains(newcomer.packed)
 
 
-class _Proxies(Unit):
-    """A unit that says itself which of its parts is wrong."""
-
-    def __call__(self, sources: Any) -> Any:
-        """Read a value."""
-        return self.parse(sources)
-
-
-proxies = _Proxies("proxies", "networks such as 10.0.0.0/8,2001:db8::/32, or unix", Proxies.read, str, many=True)
+proxies = Telling("proxies", "networks such as 10.0.0.0/8,2001:db8::/32, or unix", Proxies.read, str, many=True)
 
 
 @frozen

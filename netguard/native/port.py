@@ -86,6 +86,7 @@ class Port(_Port):  # type: ignore[misc]
         if len(client) > _SCOPE and client[_SCOPE]:  # the zone of a link-local address belongs to it
             host, _ = socket.getnameinfo(client, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
             client = (host, *client[1:])
+            caller.host = host
         meter = None
         try:
             meter = self.factory.admit(self._addressType("TCP", *client), NativeMeter, caller)

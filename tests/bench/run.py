@@ -128,10 +128,13 @@ def reject() -> None:
 
 
 def flood() -> None:
-    """The round trips of a settled client, before a flood of refused connections and while it lasts."""
+    """The round trips of a settled client, before a flood of refused connections and while it lasts.
+
+    Who is refused: everybody but the client, for the service sheds load; or since it is full.
+    """
     many = 20_000
     print(f"round trip of a settled client while {many} are refused: µs, median and 99th of 100    bar: < 5 x quiet")
-    for kind in ("reset", "close", "wrapper-close"):
+    for kind in ("shed", "reset", "close", "wrapper-close"):
         server = Process.start(kind)
         quiet, loaded, seconds = clients.beside_a_flood(server.port, many)
         median, most = (statistics.median, lambda all_of: statistics.quantiles(all_of, n=100)[98])

@@ -98,6 +98,7 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "per-peer": lambda factory: policy(max_per_peer="1", peer_prefix="8,8", refusal="reset").wrap(
         factory, verbose=False
     ),
+    "shed": lambda factory: policy(shed="rss>1MiB", exempt="127.0.0.1", refusal="reset").wrap(factory, verbose=False),
     "rules": lambda factory: policy(rules="deny 127.0.0.0/8", refusal="reset").wrap(factory, verbose=False),
     "penalty": penalising,
     "wrapper-close": lambda factory: policy(max_connections="1", transport="stock").wrap(factory, verbose=False),
