@@ -147,6 +147,6 @@ class Caller(Addressed):
         self.now = now
 
     @property
-    def address(self) -> IAddress:
+    def address(self) -> IPv4Address | IPv6Address:
         """The address that counts for this peer."""
         return address_of(str(self.host), self.port)

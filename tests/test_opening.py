@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from netguard.errors import OpeningFailed, TooManyConnections
 from netguard.factory import GuardedFactory
 from netguard.guard import LATER, Gate, Guard, Stages, frozen
+from netguard.guards.access_rules import AccessRules
 from netguard.guards.bandwidth import Bandwidth
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
@@ -19,6 +20,9 @@ from netguard.guards.connection_rate import ConnectionRate
 from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
+from netguard.guards.load_shedding import LoadShedding
+from netguard.guards.penalties import Penalties
+from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.write_stall import WriteStall
 from netguard.opening import OPENING, Recorder, _NotAlikeError
 from netguard.options import option
@@ -27,6 +31,7 @@ from netguard.plan import EMPTY, Memory
 from netguard.policy import Policy
 from netguard.testing import Application, connect
 from netguard.units import count
+from netguard.wrapper import Wrapper
 
 
 def opened(*guards: Guard) -> Any:
@@ -310,3 +315,45 @@ def test_a_gate_that_fails_lets_nobody_in(logged: Any) -> None:
     assert doors.opening().buildProtocol(address_of("192.0.2.1", 1)) is None
     assert len(logged.take_failures(ZeroDivisionError)) == 1
     assert [event["reason"] for event in logged.named("refused")] == [str(OpeningFailed())]
+
+
+PEER, PROXY = "192.0.2.1", "192.0.2.9"
+CROWDED: dict[str, Guard] = {
+    "total": ConnectionLimit(total=1),
+    "per-peer": ConnectionLimit(per_peer=1),
+    "rate": ConnectionRate(total="1/h"),
+    "rate-per-peer": ConnectionRate(per_peer="1/h"),
+    "shed": LoadShedding(shed="connections>1", exempt="203.0.113.0/24"),
+    "pending": LoadShedding(limit=1),
+    "rules": AccessRules("deny 192.0.2.0/24"),
+    "privileged": AccessRules(privileged_port="refuse"),
+    "penalty": Penalties("1/h"),
+}
+"""Every guard that can refuse by address, with a limit that is soon reached."""
+
+
+@pytest.mark.parametrize("proxy", [False, True], ids=["alone", "beside-proxies"])
+@pytest.mark.parametrize("guard", CROWDED.values(), ids=CROWDED)
+def test_nothing_is_made_for_whom_an_address_is_enough_to_refuse(guard: Guard, proxy: bool, logged: Any) -> None:
+    """Also where proxies speak for others, as long as it is none of them that comes."""
+    policy = Policy(guard, ProxyProtocol(PROXY)) if proxy else Policy(guard)
+    factory: Any = policy.wrap(Factory.forProtocol(Application), Clock())
+    for _ in range(3):
+        factory.buildProtocol(address_of(PEER, 7))
+    for _ in range(2):
+        Wrapper(factory, address_of(PEER, 7), 0).connection.misdeed("some")
+    before, population = len(logged.named("refused")), factory.population
+    assert factory.meet(PEER, 7) is None
+    assert factory.population == population
+    assert len(logged.named("refused")) == before + 1
+
+
+def test_a_proxy_is_heard_before_anything_but_places_is_decided() -> None:
+    """By its own address nobody else is judged."""
+    guards = [AccessRules("deny 192.0.2.0/24"), ProxyProtocol(PROXY), ConnectionLimit(total=1)]
+    factory: Any = Policy(*guards).wrap(Factory.forProtocol(Application), Clock())
+    assert [gate.why.__name__ for gate in factory.opening.gates] == ["is_full", "is_listed", "closed"]
+    assert factory.meet(PEER, 50_000) is None
+    assert factory.meet(PROXY, 50_000) is not None
+    assert factory.buildProtocol(address_of(PROXY, 50_000)) is not None
+    assert factory.meet(PROXY, 50_000) is None

@@ -152,9 +152,9 @@ class Named:
         self.guard = AccessRules(*args, **options)
         self.service.factory = GuardedFactory(self.service.inner, [self.guard], reactor=clock, service=self.house)
 
-    def arrive(self, host: str = HERE) -> Any:
+    def arrive(self, host: str = HERE, port: int = 50_000) -> Any:
         """A peer connects; its wrapper."""
-        address = IPv4Address("TCP", host, 50_000)
+        address = IPv4Address("TCP", host, port)
         protocol: Any = self.service.factory.buildProtocol(address)
         assert protocol is not None
         wire = self.service.wire(address)
@@ -195,6 +195,14 @@ GOOD = Verified("host.good.example")
 def test_a_name_decides_when_it_is_verified(service: type[Service], listed: str, verdict: Verdict, state: str) -> None:
     """And the words mean what tcp_wrappers means by them."""
     assert Named(service, Names(), listed).state(verdict) == state
+
+
+def test_a_privileged_port_is_logged_where_a_name_decides_too(service: type[Service], logged: Any) -> None:
+    """The name is looked up first, and does not hide the port."""
+    named = Named(service, Names(GOOD), "allow .good.example", privileged_port="log")
+    assert named.arrive(port=99).connection.state == "open"
+    (event,) = logged.named("opened")
+    assert (event["client.privileged"], event["client.name"]) == ("yes", "host.good.example")
 
 
 def test_a_peer_waits_for_its_name(service: type[Service]) -> None:
