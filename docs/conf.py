@@ -24,6 +24,8 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
 
+man_pages = [("reference/netguard-pop", "netguard-pop", "a POP3 server for Maildirs, under guards", author, 8)]
+
 html_theme = "furo"
 html_title = f"netguard {release}"
 html_static_path: list[str] = []

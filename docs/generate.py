@@ -1,7 +1,8 @@
 """Write the pages that the code already knows: `python docs/generate.py`.
 
 The option tables come from the catalogue of guards, the events from their vocabulary, the errors from their
-classes and the rooms from the architecture test. tests/test_docs.py fails when a page is stale.
+classes, the rooms from the architecture test, and the manual page from the options of netguard-pop. tests/test_docs.py
+fails when a page is stale.
 """
 
 from __future__ import annotations
@@ -327,6 +328,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/rooms.md": rooms_page,
+    "docs/reference/netguard-pop.md": _load(ROOT / "docs/manual.py").page,
 }
 
 

@@ -1,4 +1,4 @@
-"""Real servers of others for the time of a block, for tests of any folder: on loopback, in the foreground."""
+"""Real programs of others, for tests of any folder: servers for the time of a block, on loopback, in the foreground."""
 
 from __future__ import annotations
 
@@ -66,3 +66,24 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, output: Path) -> None
         else:
             return
     pytest.fail(f"it does not listen:\n{output.read_text()[-2000:]}")
+
+
+def run(*command: str, home: Path, said: bytes = b"") -> bytes:
+    """Run a program to its end, with a home of its own; returns its output."""
+    ended = subprocess.run(
+        command,
+        input=said,
+        capture_output=True,
+        timeout=4 * PATIENCE,
+        env=environment() | {"HOME": str(home), "FETCHMAILHOME": str(home)},
+        check=False,
+    )
+    assert ended.returncode == 0, (ended.stderr + ended.stdout[-2000:]).decode(errors="replace")
+    return ended.stdout
+
+
+def private(path: Path, text: str) -> str:
+    """A file that only its owner may read."""
+    path.touch(0o600)
+    path.write_text(text)
+    return str(path)

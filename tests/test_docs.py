@@ -65,6 +65,15 @@ def test_generated_pages_are_fresh() -> None:
     assert list(_load(DOCS / "generate.py").stale()) == []
 
 
+def test_the_manual_page_has_every_option() -> None:
+    """What `twistd netguard-pop` takes stands in netguard-pop(8), once."""
+    from netguard.plugins.pop import Options
+
+    page = (DOCS / "reference" / "netguard-pop.md").read_text()
+    terms = re.findall(r"^`--([a-z0-9-]+)`", page, re.MULTILINE)
+    assert set(terms) == {each.rstrip("=") for each in Options().longOpt}
+
+
 # What a reader copies
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import poplib
 import re
-import shutil
 import socket
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,39 +17,12 @@ from tests.popserver import (
     USER,
     Server,
     Site,
-    environment,
     make_maildir,
     on_the_wire,
     stored,
     trusting,
 )
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    """Skip where a program is absent."""
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
-
-
-def run(*command: str, home: Path, said: bytes = b"") -> bytes:
-    """Run a program to its end, with a home of its own; returns its output."""
-    ended = subprocess.run(
-        command,
-        input=said,
-        capture_output=True,
-        timeout=4 * PATIENCE,
-        env=environment() | {"HOME": str(home), "FETCHMAILHOME": str(home)},
-        check=False,
-    )
-    assert ended.returncode == 0, (ended.stderr + ended.stdout[-2000:]).decode(errors="replace")
-    return ended.stdout
-
-
-def private(path: Path, text: str) -> str:
-    """A file that only its owner may read."""
-    path.touch(0o600)
-    path.write_text(text)
-    return str(path)
-
+from tests.programs import needs, private, run
 
 # poplib
 
