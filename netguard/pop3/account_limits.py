@@ -15,7 +15,7 @@ def impose(guarded: Connection | None, account: Account) -> None:
     """Let a session end by the limits of its user's account; they come beside those of the service.
 
     Args:
-        guarded: the connection; None where no guard is around, and so nothing that could end it.
+        guarded: the connection, which is settled; None where no guard is around, and so nothing that could end it.
         account: whose session it is.
     """
     if guarded is None:
@@ -23,14 +23,6 @@ def impose(guarded: Connection | None, account: Account) -> None:
     lifetime, most = account.lifetime, account.max_out
     if lifetime is not None:
         began, limit = guarded.age, lifetime
-
-        def look(connection: Connection) -> None:
-            left = began + limit - connection.age
-            if left > 0:  # it only seems to be over, since the service is overloaded
-                connection.after(left, look)
-            else:
-                connection.cut(LifetimeOver(limit, connection.age - began))
-
-        guarded.after(limit, look)
+        guarded.after(limit, lambda connection: connection.cut(LifetimeOver(limit, connection.age - began)))
     if most is not None:
         guarded.when_sent(most, lambda connection: connection.cut(TooMuchSent(most, connection.sent + 1)))

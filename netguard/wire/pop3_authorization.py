@@ -187,5 +187,4 @@ def _outcome(mechanism: str, outcome: sasl.Outcome) -> Said:
             return b"-ERR cancelled\r\n"
         case sasl.Why.REFUSED:
             return Bad(outcome.problem, b"-ERR [SYS/PERM] " + outcome.problem.encode("ascii") + b"\r\n")
-        case sasl.Why.MALFORMED:
-            return Bad(outcome.problem, b"-ERR malformed response\r\n")
+    return Bad(outcome.problem, b"-ERR malformed response\r\n")

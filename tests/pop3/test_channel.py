@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -133,6 +134,18 @@ def test_a_certificate_without_a_hash_binds_nothing() -> None:
     above, client = connect(context(shown, SSL.TLS1_3_VERSION, key=key), context(None, SSL.TLS1_3_VERSION))
     assert list(Bindings(above)) == ["tls-exporter"]
     assert list(Bindings(client)) == ["tls-exporter"]  # it shows no certificate
+
+
+def test_a_certificate_of_an_unknown_signature_binds_nothing() -> None:
+    """As those of algorithms that came after us."""
+
+    class Later:
+        @property
+        def signature_hash_algorithm(self) -> object:
+            raise UnsupportedAlgorithm("a later one")
+
+    later: Any = Later()
+    assert end_point(later) is None
 
 
 # Certificates
