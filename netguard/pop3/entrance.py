@@ -22,6 +22,7 @@ from netguard.application import connection_of
 from netguard.pop3.attempt import Attempt
 from netguard.pop3.login import Door, Entered, Refused
 from netguard.wire.pop3_events import LOGINS, Consult
+from netguard.wire.sasl import CheckToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +91,10 @@ class Entrance:
             if isinstance(found, Refused):
                 result = found
                 break
+            if found.answer is None and isinstance(login.question, CheckToken):
+                # RFC 7628 tells the client before it owns up to its failure, so this is the moment of a refusal.
+                await self._hold_back(began)
+                self._blame()
             events = self._machine.answered(found.answer)
             first = events[0]
             if not isinstance(first, LOGINS):
@@ -101,17 +106,22 @@ class Entrance:
         return [] if self._gone else self._machine.denied(result.denial)
 
     async def _refuse(self, refused: Refused, began: float) -> None:
-        """Let the client wait until it may know, then tell the guards.
-
-        The same name with the same secret counts once: that is a mail program that knows no better.
-        """
-        settings = self._settings
+        """Let the client wait until it may know, then tell the guards."""
         self.denied += 1
-        self.claimed = self._attempt.pseudonym(settings.key)
+        self.claimed = self._attempt.pseudonym(self._settings.key)
         if not refused.at_once:
-            await self._wait(seconds_left(settings.reactor.seconds() - began, settings.terms.answer_failures_after))
-        if refused.guessed and self._guarded is not None:
-            self._guarded.misdeed("failed-login", once=self._attempt.token(settings.key))
+            await self._hold_back(began)
+        if refused.guessed:
+            self._blame()
+
+    def _blame(self) -> None:
+        """Tell the guards. The same name with the same secret counts once: a mail program that knows no better."""
+        if self._guarded is not None:
+            self._guarded.misdeed("failed-login", once=self._attempt.token(self._settings.key))
+
+    async def _hold_back(self, began: float) -> None:
+        settings = self._settings
+        await self._wait(seconds_left(settings.reactor.seconds() - began, settings.terms.answer_failures_after))
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0 and not self._gone:
