@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from pathlib import Path
 PATIENCE = 60.0
 UNBOUND = shutil.which("unbound", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 """Where it is: Debian puts it where only root looks."""
+
+FIRST_PORT = 10240
+"""The first port that a resolver of netguard's may ask from."""
 
 _SERVER = """
 server:
@@ -54,10 +58,15 @@ _HEAD = "$TTL 300\n@ SOA ns.example. hostmaster.example. 1 3600 600 86400 40\n@ 
 
 
 def _free_port() -> int:
-    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        tcp.bind(("127.0.0.1", 0))
-        port: int = tcp.getsockname()[1]
-        udp.bind(("127.0.0.1", port))
+    """A port that stays free until the server has it: one that neither the kernel nor a resolver gives to anybody."""
+    while True:
+        port = secrets.choice(range(5000, FIRST_PORT))
+        try:
+            with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+        except OSError:
+            continue
         return port
 
 

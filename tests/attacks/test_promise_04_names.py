@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from attrs import define, field
 from twisted.internet.defer import CancelledError, gatherResults
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.names import dns
@@ -113,6 +113,21 @@ class _Stream(Protocol):
                 each.stop()
 
 
+def at_one_port() -> tuple[socket.socket, socket.socket]:
+    """A socket for datagrams and one that listens, at one port; which may be free for one of them only."""
+    while True:
+        datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        datagrams.bind(("127.0.0.1", 0))
+        try:
+            stream = socket.create_server(datagrams.getsockname())
+        except OSError:
+            datagrams.close()
+            continue
+        for each in (datagrams, stream):
+            each.setblocking(False)
+        return datagrams, stream
+
+
 @asynccontextmanager
 async def lying(udp: Any, tcp: Any = None) -> AsyncIterator[Liar]:
     """A lying name server, over UDP and TCP at one port."""
@@ -122,10 +137,11 @@ async def lying(udp: Any, tcp: Any = None) -> AsyncIterator[Liar]:
     liar = Liar(udp, tcp)
     factory = Factory()
     factory.buildProtocol = liar.buildProtocol  # type: ignore[method-assign,assignment]
-    stream = cast("Any", await TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1").listen(factory))
-    port = stream.getHost().port
-    datagrams = reactor.listenUDP(port, liar, interface="127.0.0.1", maxPacketSize=65536)
-    liar.address = ("127.0.0.1", port)
+    one, other = at_one_port()
+    with one, other:
+        liar.address = one.getsockname()
+        datagrams = reactor.adoptDatagramPort(one.fileno(), socket.AF_INET, liar, 65536)
+        stream = reactor.adoptStreamPort(other.fileno(), socket.AF_INET, factory)
     try:
         yield liar
     finally:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
 from netguard.clients.names import Explanation, VerifiedResolver
-from netguard.verdict import Failure, Mismatch, NoName, Timeout, Verdict, Verified
+from netguard.verdict import Failure, Mismatch, NoName, Verdict, Verified
 from tests import unbound
 
 pytestmark = pytest.mark.skipif(unbound.UNBOUND is None, reason="unbound is not installed")
@@ -85,7 +86,7 @@ def resolver(port: int, host: str = "127.0.0.1", **options: Any) -> VerifiedReso
     """A resolver that asks unbound."""
     from twisted.internet import reactor
 
-    return VerifiedResolver(reactor, [(host, port)], options.pop("within", 10), hosts="/dev/null", **options)
+    return VerifiedResolver(reactor, [(host, port)], options.pop("within", 60), hosts="/dev/null", **options)
 
 
 async def explained(port: int, address: str, **options: Any) -> Explanation:
@@ -183,7 +184,7 @@ async def test_what_its_records_allow_is_kept(port: int) -> None:
         await asked.verify(address)
     now = asked._cache.seconds()
     lives = {address: until - now for address, (until, _) in asked._cache._kept.items()}
-    assert 290 < lives["192.0.2.1"] <= 300
+    assert 200 < lives["192.0.2.1"] <= 300
     assert 0 < lives["192.0.2.2"] <= 40
 
 
@@ -201,10 +202,13 @@ async def test_a_server_that_is_not_there_is_passed_over(port: int) -> None:
     """The next one is asked at once, not after a time-out."""
     from twisted.internet import reactor
 
-    nobody = unbound._free_port()
-    both = VerifiedResolver(reactor, [("127.0.0.1", nobody), ("127.0.0.1", port)], 10, hosts="/dev/null")
-    found = await both.explain("192.0.2.1")
-    assert found.verdict == Verified("good.example")
-    assert found.seconds < 2
-    alone = VerifiedResolver(reactor, [("127.0.0.1", nobody)], 10, hosts="/dev/null")
-    assert await alone.verify("192.0.2.1") in {Failure(None), Timeout()}
+    with socket.socket(type=socket.SOCK_DGRAM) as taken:  # so that nobody else takes the port; it hears port 9 alone
+        taken.bind(("127.0.0.1", 0))
+        taken.connect(("127.0.0.1", 9))
+        nobody = taken.getsockname()
+        both = VerifiedResolver(reactor, [nobody, ("127.0.0.1", port)], 600, hosts="/dev/null")
+        found = await both.explain("192.0.2.1")
+        assert found.verdict == Verified("good.example")
+        assert found.seconds < 60
+        alone = VerifiedResolver(reactor, [nobody], 60, hosts="/dev/null")
+        assert await alone.verify("192.0.2.1") == Failure(None)
