@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attrs import define
+from OpenSSL import SSL
 
 from netguard.application import connection_of
 from netguard.events import describe, printable
@@ -99,6 +100,15 @@ def whose(transport: Any) -> dict[str, object]:
     if guarded is not None:
         fields["session"] = guarded.number
     return fields
+
+
+def word_for(reason: BaseException | None) -> str:
+    """One word of the log for why a connection was lost; the connection's own last event says more.
+
+    Args:
+        reason: what the transport was lost for.
+    """
+    return "TLSFailed" if isinstance(reason, SSL.Error) else type(reason).__name__
 
 
 def failure_fields(doing: str) -> dict[str, object]:

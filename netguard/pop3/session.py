@@ -21,7 +21,7 @@ from netguard.pop3.account_limits import impose
 from netguard.pop3.entrance import Entrance
 from netguard.pop3.login import Entered
 from netguard.pop3.outlet import Outlet
-from netguard.pop3.record import Record, failure_fields, mechanism_of, whose
+from netguard.pop3.record import Record, failure_fields, mechanism_of, whose, word_for
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import Pop3Machine
@@ -85,7 +85,7 @@ class Pop3Session(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Stop; give the mailbox back, but when messages are being removed from it, only after that."""
         self._lost = True
-        self.record.reason = self.record.reason or type(reason.value).__name__
+        self.record.reason = self.record.reason or word_for(reason.value)
         self._stop()
         self._outlet.lost()
         self._conclude()

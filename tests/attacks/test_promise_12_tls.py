@@ -193,12 +193,13 @@ def test_what_is_put_before_the_clients_handshake_ends_it(
 ) -> None:
     """Bytes that somebody on the way puts before an honest client's handshake end that, and are told."""
     server, site = pop
-    before = len(server.events("malformed"))
+    before, sessions = len(server.events("malformed")), len(server.events("session"))
     with Peer(ports[0]) as peer:
         assert peer.ask(b"STLS") == b"+OK begin TLS\r\n"
         peer.send(injected)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             peer.start_tls(trusting(site.pem))
+    assert server.wait_for("session", sessions + 1)[-1]["reason"] == "TLSFailed"
     assert server.wait_for("malformed", before + 1)[-1]["problem"] == "no TLS came where TLS should begin"
 
 

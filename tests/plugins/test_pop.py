@@ -8,6 +8,7 @@ import re
 import select
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 from attrs import frozen
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.threads import deferToThread
@@ -27,6 +29,7 @@ from netguard.accounts.store import Store
 from netguard.plugins import pop
 from netguard.plugins.listening import CannotServeError, ListeningService
 from netguard.policy import Policy
+from tests.pemfiles import issued
 from tests.popserver import (
     PASSWORD_SECRET,
     PATIENCE,
@@ -416,6 +419,29 @@ def test_certificate_and_key_apart(site: Site) -> None:
     words = (*site.options, "--tls", str(chain), "--tls", str(key), "--listen", "tls:0:interface=127.0.0.1")
     with serving(*words, cwd=site.folder) as server, Peer(server.ports()[0], trusting(site.pem)) as peer:
         assert peer.greeting.startswith(b"+OK")
+
+
+def test_each_name_has_its_certificate(site: Site) -> None:
+    """--tls given for several names: a client that checks the name it asks for is content with each, either way in."""
+    authority = trustme.CA()
+    names = ("one.example.org", "two.example.org", "any.example.net")
+    given = ("one.example.org", "two.example.org", "*.example.net")
+    files = [issued(site.folder / f"{at}.pem", authority, name) for at, name in enumerate(given)]
+    words = [word for file in files for word in ("--tls", str(file))]
+    ports = ("--listen", "tcp:0:interface=127.0.0.1", "--listen", "tls:0:interface=127.0.0.1")
+    context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+    with serving(*site.options, *words, *ports, cwd=site.folder) as server:
+        plain, tls = server.ports(2)
+        for name in names:
+            with (
+                socket.create_connection(("127.0.0.1", tls), PATIENCE) as below,
+                context.wrap_socket(below, server_hostname=name) as inside,
+            ):
+                assert inside.recv(3) == b"+OK"
+            with Peer(plain) as peer:
+                assert peer.ask(b"STLS").startswith(b"+OK")
+                peer.socket = context.wrap_socket(peer.socket, server_hostname=name)
+                assert peer.ask(b"QUIT") == b"+OK bye\r\n"
 
 
 def test_a_unix_socket(site: Site) -> None:

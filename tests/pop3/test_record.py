@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from netguard.pop3.record import Record, failure_fields
+from OpenSSL import SSL
+from twisted.internet.error import ConnectionLost
+
+from netguard.pop3.record import Record, failure_fields, word_for
 
 
 def test_fields_of_a_session() -> None:
@@ -11,6 +14,12 @@ def test_fields_of_a_session() -> None:
     assert "user" not in Record().fields(0)
     assert "claimed" not in Record().fields(0)
     assert list(Record(user="alice", claimed="f00").fields(0))[-2:] == ["claimed", "user"]
+
+
+def test_why_it_was_lost_is_one_word() -> None:
+    """The name of the reason; OpenSSL's is called Error, which says nothing."""
+    assert word_for(ConnectionLost()) == "ConnectionLost"
+    assert word_for(SSL.Error()) == "TLSFailed"
 
 
 def test_failure_is_one_bounded_line() -> None:
