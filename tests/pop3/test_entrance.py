@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import hmac
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from netguard.guards.login_timeout import LoginTimeout
 from netguard.pop3.entrance import seconds_left
@@ -318,3 +321,71 @@ def test_verifiers_of_scram_are_no_passwords(world: World) -> None:
     verifier = scram.Verifier.of(b"wonder land", b"s" * 16, 4096)
     assert scram_login(client, "alice", verifier.stored_key) == b""
     assert client.wait(2) == REFUSED
+
+
+# Properties
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *(b"AUTH", b"AUTH PLAIN", b"AUTH PLAIN =", b"AUTH LOGIN", b"AUTH OTP", b"AUTH OAUTHBEARER", b"AUTH NTLM"),
+            *(plain("alice", "wonder land"), plain("alice", "x"), plain("nobody", "x")),
+            *(line_of("\0alice\0wonder land"), line_of("alice"), line_of("wonder land"), line_of("\0alice")),
+            *(b"AUTH OTP " + line_of("\0alice"), b"AUTH OTP " + line_of("\0nobody")),
+            line_of("hex:" + otp.to_hex(otp.generate("sha1", b"a pass phrase", "seed1", 99))),
+            b"AUTH OAUTHBEARER " + line_of("n,,\x01auth=Bearer token-of-alice\x01\x01"),
+            b"AUTH OAUTHBEARER " + line_of("n,,\x01auth=Bearer x\x01\x01"),
+            *(
+                b"*",
+                b"",
+                b"!",
+                b"AQ==",
+                b"\0",
+                b"USER alice",
+                b"PASS wonder land",
+                b"STAT",
+                b"CAPA",
+                b"QUIT",
+                b"\xff" * 600,
+            ),
+        ]
+    ),
+    max_size=12,
+)
+
+
+def finish(world: World, client: Client) -> bytes:
+    """All that is answered until nothing is under way."""
+    said = b""
+    for _ in range(200):
+        world.held.go_all()
+        said += client.wire.take() or client.wait(2)
+    return said
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(LINES, st.lists(st.integers(0, 600), max_size=6), st.booleans(), st.data())
+def test_answers_do_not_depend_on_segments_or_speed(
+    world: World, lines: list[bytes], places: list[int], slow: bool, data: st.DataObject
+) -> None:
+    """However the bytes of logins are cut, and however slow the accounts are, the answers are the same."""
+    stream = b"".join(each + b"\r\n" for each in lines)
+    clients = []
+    for late in (False, slow):
+        fresh = type(world)()
+        fresh.terms = {"mechanisms": ("PLAIN", "LOGIN", "OTP", "OAUTHBEARER")}
+        fresh.held.slow = late
+        clients.append((fresh, fresh.connect(secure=True)))
+    (one, whole), (other, parts) = clients
+    whole.session.dataReceived(stream)
+    edges = sorted({0, len(stream), *(place % (len(stream) + 1) for place in places)})
+    for begin, end in pairwise(edges):
+        parts.session.dataReceived(stream[begin:end])
+        if slow and other.held.waiting and data.draw(st.booleans()):
+            other.held.go()
+    assert finish(other, parts) == finish(one, whole)
+    assert parts.wire.disconnecting == whole.wire.disconnecting
+    for client in (whole, parts):
+        client.go_away()
+    assert one.reported("error") == other.reported("error") == []
+    assert one.opener.in_use == other.opener.in_use == set()
