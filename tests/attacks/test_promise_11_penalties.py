@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from netguard.wire.scram_client import ScramClient
+from tests.popsasl import nonce, plain, scram
 from tests.popserver import PASSWORD_SECRET, PATIENCE, USER, Peer, Server, Site, serving, trusting
 
 WRONG = b"-ERR [AUTH] user unknown or secret wrong\r\n"
@@ -139,3 +141,28 @@ def test_a_refusal_is_told_in_pop3(tmp_path_factory: pytest.TempPathFactory) -> 
             assert peer.gone()
         with Peer(server.ports(2)[0], None, "127.0.0.3") as peer:
             assert peer.greeting.startswith(b"+OK")
+
+
+def test_guesses_by_sasl_are_guesses(pop: tuple[Server, Site]) -> None:
+    """Each proof of SCRAM, and each password that PLAIN brings; an old password is one guess, whatever brings it."""
+    server, site = pop
+    clear, tls = server.ports(2)
+
+    def prove(number: int) -> bytes:
+        with Peer(clear, source="127.0.7.1") as peer:
+            return scram(peer, ScramClient(USER, f"guess {number}".encode(), nonce()))
+
+    def send(source: str, password: str) -> bytes:
+        with Peer(tls, trusting(site.pem), source) as peer:
+            return peer.ask(plain(USER, password))
+
+    with ThreadPoolExecutor(TOO_MANY) as pool:
+        assert set(pool.map(prove, range(TOO_MANY))) == {WRONG}
+        different = [f"guess {number}" for number in range(TOO_MANY)]
+        assert set(pool.map(send, ["127.0.7.2"] * TOO_MANY, different)) == {WRONG}
+        assert set(pool.map(send, ["127.0.7.3"] * TOO_MANY, ["old"] * TOO_MANY)) == {WRONG}
+    assert guess(pop, "127.0.7.3", ["old"] * 3) == [WRONG] * 3
+    for source in ("127.0.7.1", "127.0.7.2"):
+        assert told(server, "penalised", source)["kinds"] == "failed-login"
+        assert refused(clear, source)
+    assert not refused(clear, "127.0.7.3")
