@@ -14,7 +14,7 @@ transports that are no sockets, has that text, and one without a host has None."
 
 _IPV4 = 4
 _MAPPED = bytes(10) + b"\xff\xff"
-_NOTHING = bytes(16)
+_NOTHING = [bytes(length) for length in range(17)]
 
 
 def packed(host: str) -> bytes | None:
@@ -61,5 +61,5 @@ def peer_key(address: Packed, prefix: Prefix) -> Packed:
     whole, rest = bits >> 3, bits & 7
     if rest:
         partly = bytes((address[whole] & 0xFF00 >> rest & 0xFF,))
-        return address[:whole] + partly + _NOTHING[whole + 1 : size]
-    return address[:whole] + _NOTHING[whole:size]
+        return address[:whole] + partly + _NOTHING[size - whole - 1]
+    return address[:whole] + _NOTHING[size - whole]

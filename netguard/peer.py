@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, field, frozen
 from twisted.internet.address import IPv4Address, IPv6Address
 
-from netguard.packed import Packed, pack, peer_key
+from netguard.packed import Packed, packed, peer_key
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
@@ -111,7 +111,7 @@ class Addressed:
         """Have this address."""
         self.host = unmapped(host) if host is not None and host[:1] == ":" else host
         self.port = port
-        self.packed = pack(host)
+        self.packed = None if host is None else packed(host) or host
         self.known_by = self.known_as = None
 
     def be_as(self, other: Addressed) -> None:

@@ -74,6 +74,7 @@ class Door:
 
     def __init__(self, guard: AccessRules, house: House) -> None:
         self.guard = guard
+        self.refuses_privileged = guard.privileged_port == "refuse"
         self.house = house
         self.reload()
 
@@ -96,7 +97,7 @@ class Door:
 
     def closed(self, newcomer: Newcomer) -> Reason | Later | None:
         """Why a peer may not come in, or None; when it depends on its name, that has to be asked for first."""
-        if self.guard.privileged_port == "refuse" and _is_privileged(newcomer):
+        if self.refuses_privileged and _is_privileged(newcomer):
             return PrivilegedPort(FIRST_FREE_PORT, newcomer.port)
         decision = decide(self.rules, newcomer.packed)
         if decision.outcome == "allow":
