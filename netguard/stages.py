@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from copy import copy
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ class Gate:
     That is what refusing a flood costs least. Who only observes is asked as any opener is.
 
     Args:
-        why: why a :class:`netguard.verbs.Newcomer` is not let in, or None, or :data:`LATER`. It counts nothing.
+        why: why a :class:`netguard.verbs.Newcomer` is not let in, or None, or :data:`LATER`. It counts nothing, and may
+            give the same reason again and again.
         enter: is called with the connection of one that passes, for whoever has to count it.
         ask: is called with the connection when the answer was :data:`LATER`.
     """
@@ -47,7 +49,7 @@ class Gate:
         then = self.enter
         if answer is LATER:
             then = self.ask
-        elif answer is not None and connection.refuse(answer):
+        elif answer is not None and connection.refuse(copy(answer)):  # its own: who raises it adds to its traceback
             return None
         return None if then is None else then(connection)
 

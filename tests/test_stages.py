@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from netguard.errors import TooManyConnections
+from netguard.errors import Penalised, Reason, TooManyConnections
 from netguard.stages import LATER, Gate, Stages
+from netguard.units import Frequency
 
 
 class Knocking:
@@ -51,10 +52,23 @@ def test_a_gate_is_an_opener(answer: Any, observed: bool, called: str | None) ->
     gate = Gate(why, lambda who: seen.append((who, "enter")), lambda who: seen.append((who, "ask")))
     gate(connection)
     assert seen == [(connection, each) for each in ("why", called) if each]
-    assert connection.refused == ([REASON] if answer is REASON else [])
+    assert [str(each) for each in connection.refused] == ([str(REASON)] if answer is REASON else [])
 
 
 def test_a_gate_need_not_count() -> None:
     """Nor know what to do later."""
     assert Gate(lambda _: None)(Knocking()) is None
     assert Gate(lambda _: LATER)(Knocking()) is None
+
+
+@pytest.mark.parametrize(
+    "reason", [REASON, Penalised(Frequency(10, 600.0), Frequency(11, 600.0), 7.5)], ids=["plain", "penalised"]
+)
+def test_a_connection_has_a_reason_of_its_own(reason: Reason) -> None:
+    """A coroutine to which it is thrown adds to its traceback, which a reason that is kept must not gather."""
+    connection, gate = Knocking(), Gate(lambda _: reason)
+    for _ in range(2):
+        gate(connection)
+    one, other = connection.refused
+    assert len({id(each) for each in (one, other, reason)}) == 3
+    assert (type(one), str(one), one.limit) == (type(reason), str(reason), reason.limit)
