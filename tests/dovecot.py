@@ -24,6 +24,17 @@ PATIENCE = 60.0
 DOVECOT = shutil.which("dovecot", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 """Where it is: Debian puts it where only root looks."""
 
+
+def why_not() -> str | None:
+    """Why it cannot be run here; None if it can. Version 2.4 reads no configuration of 2.3."""
+    if DOVECOT is None:
+        return "dovecot is not installed"
+    version = subprocess.run(
+        [DOVECOT, "--version"], capture_output=True, text=True, timeout=PATIENCE, check=True
+    ).stdout
+    return None if version.startswith("2.3.") else f"this dovecot is {version.strip()}, the tests are for 2.3"
+
+
 _CONFIGURATION = """
 base_dir = {run}
 state_dir = {run}/state

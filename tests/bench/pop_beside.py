@@ -26,7 +26,7 @@ from netguard.accounts.credentials import APOP
 from netguard.accounts.store import Store
 
 sys.path.append(str(HERE.parent.parent))
-from tests.dovecot import DOVECOT, ONE_FOR_EACH, SHARED, dovecot, give, public_folder
+from tests.dovecot import ONE_FOR_EACH, SHARED, dovecot, give, public_folder, why_not
 
 ROUNDS = 5
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -141,7 +141,7 @@ def side_by_side(fill: Callable[[Path], object], *, default: bool = False) -> It
         # A directory that has just changed is trusted by nobody.
         time.sleep(2.5)
         servers = [stack.enter_context(netguard(folder))]
-        if DOVECOT is not None:
+        if why_not() is None:
             if default:
                 servers.append(stack.enter_context(another(folder, "Dovecot, as it comes", ONE_FOR_EACH)))
             servers.append(stack.enter_context(another(folder, "Dovecot, service_count=0", SHARED)))

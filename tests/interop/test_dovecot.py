@@ -15,7 +15,7 @@ import pytest
 from attrs import frozen
 
 from netguard.plugins.pop_demo import samples
-from tests.dovecot import DOVECOT, Dovecot, dovecot, give, public_folder
+from tests.dovecot import Dovecot, dovecot, give, public_folder, why_not
 from tests.popserver import (
     APOP_SECRET,
     PATIENCE,
@@ -29,7 +29,7 @@ from tests.popserver import (
     stored,
 )
 
-pytestmark = pytest.mark.skipif(DOVECOT is None, reason="dovecot is not installed")
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "it is there")
 
 MANY_LINES = {b"LIST", b"UIDL", b"CAPA"}
 LISTED = [b"STAT", b"LIST", b"UIDL"]
