@@ -195,7 +195,7 @@ def test_one_hostile_entry_denies_nothing(site: Site) -> None:
             assert peer.apop().startswith(b"+OK")  # it finds out later
             assert not peer.ask(b"STAT").startswith(b"+OK 2 ")
         assert session(both.netguard.ports()[0], [b"STAT"])[b"STAT"].data == b"+OK 2 16\r\n"
-        both.netguard.wait_for("malformed", 2)
+        both.netguard.wait_for("log", 2, namespace="netguard.pop3.mailbox_report")
 
 
 def test_one_session_at_a_time(site: Site) -> None:
