@@ -246,7 +246,11 @@ class Facts(Addressed):
         meter = self.meter
         if way == "out":
             outgoing = meter.outgoing
-            return None if outgoing is None else (now - outgoing.since, outgoing.figure - outgoing.base)
+            if outgoing is None:
+                return None
+            if not self.parting and self.handshaking is not None:
+                outgoing.since = now  # nothing can be taken before, and the handshake has its own limit
+            return now - outgoing.since, outgoing.figure - outgoing.base
         if meter.incoming is None or meter.answered > meter.incoming[1] or not self.listening:
             return None
         since, base = meter.incoming

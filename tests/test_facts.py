@@ -116,6 +116,23 @@ def test_a_handshake_lasts_until_the_peer_has_finished(peer: Dialogue) -> None:
     assert found.handshaking is None
 
 
+def test_what_waits_for_a_handshake_is_not_taken_slowly(peer: Dialogue) -> None:
+    """A server that speaks first has a greeting ready, which nobody can take before TLS is there."""
+    found: Any = there(peer)
+    finished: list[bytes] = []
+    handle = SimpleNamespace(get_peer_finished=lambda: finished[0] if finished else None)
+    found.meter.transport.getHandle = lambda: handle
+    found.secure()
+    peer.takes(0)
+    peer.application.transport.write(b"+OK ready")
+    peer.advance(20)
+    assert found.exchange("out") == (0, 0)
+    finished.append(b"finished")
+    peer.advance(3)
+    lasted, count = found.exchange("out")
+    assert (lasted, count) == (3, 0)
+
+
 def test_parting_is_a_handshake_that_begins_when_nothing_waits_any_more(peer: Dialogue) -> None:
     """Closing TLS needs the peer's consent; what it still has to read is not held against it."""
     found: Any = there(peer)

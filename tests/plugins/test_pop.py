@@ -495,8 +495,12 @@ def test_idle_timeout(secure: bool, site: Site) -> None:
 
 
 def test_handshake_timeout(site: Site) -> None:
-    """Who says nothing on the TLS port, or no hello after STLS, is cut after --handshake."""
-    with serving(*site.both_ports, "--handshake", "1s", cwd=site.folder) as server:
+    """Who says nothing on the TLS port, or no hello after STLS, is cut after --handshake, and for nothing else.
+
+    The greeting waits for TLS all the while; that the peer does not take it is no slow reading.
+    """
+    limits = ("--handshake", "2s", "--min-rate-out", "100", "--min-rate-grace", "0.5s")
+    with serving(*site.both_ports, *limits, cwd=site.folder) as server:
         plain, tls = server.ports(2)
         with socket.create_connection(("127.0.0.1", tls), PATIENCE) as silent, Peer(plain) as peer:
             assert peer.ask(b"STLS").startswith(b"+OK")
