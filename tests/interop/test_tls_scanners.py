@@ -131,11 +131,23 @@ def test_sslscan(how: str, scanned: Scanned, tmp_path: Path) -> None:
 
 @needs("testssl")
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # a shell script of a hundred thousand processes, on a machine that has other work
+@pytest.mark.timeout(900)  # a shell script of a hundred thousand processes, on a machine that has other work
 @pytest.mark.parametrize("how", ["stls", "pop3s"])
 def test_testssl(how: str, scanned: Scanned, tmp_path: Path) -> None:
     """No finding of testssl.sh is worse than ok, and the important ones were made."""
-    out = tmp_path / "found.json"
+    for attempt in range(3):  # a check that testssl itself could not make, on a busy machine, is made again
+        findings = _testssl(how, scanned, tmp_path, tmp_path / f"found{attempt}.json")
+        if not any("check failed" in each["finding"] for each in findings.values()):
+            break
+    worse = [
+        each for each in findings.values() if each["severity"] not in ("OK", "INFO") and each["id"] not in NOT_OURS
+    ]
+    assert worse == []
+    assert MADE[how] - set(findings) == set()
+
+
+def _testssl(how: str, scanned: Scanned, tmp_path: Path, out: Path) -> dict[str, dict[str, str]]:
+    """What testssl.sh finds, by the name of the check."""
     options = ["--quiet", "--color", "0", "--warnings", "off", "--ip", "one", "--jsonfile", str(out)]
     options += ["--add-ca", str(scanned.ca), *CHECKS[how].split(), *(["--starttls", "pop3"] if how == "stls" else [])]
     ended = subprocess.run(
@@ -148,9 +160,4 @@ def test_testssl(how: str, scanned: Scanned, tmp_path: Path) -> None:
         check=False,
     )
     assert out.exists(), ended.stdout[-2000:] + ended.stderr[-2000:]
-    findings = {each["id"]: each for each in json.loads(out.read_text())}
-    worse = [
-        each for each in findings.values() if each["severity"] not in ("OK", "INFO") and each["id"] not in NOT_OURS
-    ]
-    assert worse == []
-    assert MADE[how] - set(findings) == set()
+    return {each["id"]: each for each in json.loads(out.read_text())}
