@@ -18,6 +18,7 @@ from twisted.internet import error, protocol
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IProtocol, IReactorTime, IStreamClientEndpoint
+from twisted.internet.tcp import Client
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -78,7 +79,7 @@ class _Tunnel(protocol.Protocol):
         if self.ended_early:
             raise ProxyClosed
         self.negotiation = negotiation
-        cast("Any", self.transport).write(negotiation.opening)
+        say(self.transport, negotiation.opening)
 
     def dataReceived(self, data: bytes) -> None:
         """Negotiate, or pass on."""
@@ -198,7 +199,7 @@ class Attempt:
             if isinstance(each, Granted):
                 self._grant(tunnel, each.rest)
             else:
-                cast("Any", tunnel.transport).write(each)
+                say(tunnel.transport, each)
 
     def loses(self, reason: Failure) -> None:
         """The connection to the proxy is gone; what a guard or TLS has against it is the better reason."""
@@ -262,6 +263,18 @@ class Attempt:
         transport: Any = self.tunnel and self.tunnel.transport
         if transport is not None:
             getattr(transport, "abortConnection", transport.loseConnection)()
+
+
+def say(transport: Any, words: bytes) -> None:
+    """Send words of a negotiation; at once where nothing stands between, since nothing can wait before them."""
+    bare = type(transport) is Client and not transport.TLS
+    if bare and not transport.dataBuffer and not transport._tempDataBuffer:  # noqa: SLF001 - its queue
+        sent = transport.writeSomeData(words)
+        if sent == len(words):
+            return
+        if isinstance(sent, int):
+            words = words[sent:]
+    transport.write(words)
 
 
 def _closing(transport: object) -> bool:

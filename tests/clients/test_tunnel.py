@@ -11,14 +11,16 @@ from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, connectProtocol
 from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Client
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard.clients.socks import SOCKSEndpoint
-from netguard.clients.tunnel import ProxyTimeout
+from netguard.clients.tunnel import ProxyTimeout, say
 from netguard.errors import Idle
 from netguard.guarded_endpoints import GuardedClientEndpoint
 from netguard.guards.idle_timeout import IdleTimeout
@@ -622,3 +624,26 @@ async def until(condition: Any) -> None:
             return
         await deferLater(reactor, 0.005)
     pytest.fail("it does not happen")
+
+
+@pytest.mark.parametrize(
+    ("taken", "waits", "tls", "later"),
+    [
+        (5, False, False, []),
+        (2, False, False, [b"llo"]),
+        (0, False, False, [b"hello"]),
+        (CONNECTION_LOST, False, False, [b"hello"]),
+        (5, True, False, [b"hello"]),
+        (5, False, True, [b"hello"]),
+    ],
+    ids=["all", "a part", "nothing", "the end", "behind others", "inside TLS"],
+)
+def test_words_are_sent_at_once_where_they_can_be(taken: Any, waits: bool, tls: bool, later: list[bytes]) -> None:
+    """What the kernel does not take, and what becomes of a connection that has ended, is the reactor's business."""
+    transport: Any = Client.__new__(Client)
+    written: list[bytes] = []
+    transport.dataBuffer, transport._tempDataBuffer = b"", [b"before"] * waits
+    transport.TLS = tls
+    transport.writeSomeData, transport.write = (lambda _: taken), written.append
+    say(transport, b"hello")
+    assert written == later
