@@ -59,6 +59,11 @@ class AccountsChecker:
         accounts.verify()
         return cls(accounts)
 
+    def close(self) -> None:
+        """Close the file; the end of the process does, too. A later login opens it again."""
+        if isinstance(self._accounts, StoredAccounts):
+            self._accounts.close()
+
     def requestAvatarId(self, credentials: Any) -> Deferred[bytes | tuple[()]]:
         """Check a name and a password (ICredentialsChecker).
 

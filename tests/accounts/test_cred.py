@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -54,7 +55,11 @@ def foreign() -> ForeignAccounts:
 
 async def test_our_users_log_in_to_other_applications(path: Path) -> None:
     """By name and password, in octets or text; the avatar's id is the name in UTF-8."""
-    checker = AccountsChecker.of_file(path)
+    with closing(AccountsChecker.of_file(path)) as checker:
+        await _log_in(checker)
+
+
+async def _log_in(checker: AccountsChecker) -> None:
     assert verifyObject(ICredentialsChecker, checker)
     for name in ("jürgen", "jürgen".encode()):
         credentials = UsernamePassword(name, SECRET)  # type: ignore[arg-type]
@@ -64,18 +69,17 @@ async def test_our_users_log_in_to_other_applications(path: Path) -> None:
 @pytest.mark.parametrize(("name", "password"), [("jürgen", "wrong"), ("nobody", "tanstaaf"), ("\udcff", "x"), ("", "")])
 async def test_others_do_not(path: Path, name: str, password: str) -> None:
     """Unknown user and wrong password are one failure, in words without either."""
-    checker = AccountsChecker.of_file(path)
-    with pytest.raises(UnauthorizedLogin) as refused:
+    with closing(AccountsChecker.of_file(path)) as checker, pytest.raises(UnauthorizedLogin) as refused:
         await checker.requestAvatarId(UsernamePassword(name, password))  # type: ignore[arg-type]
     assert str(refused.value) == "user unknown or secret wrong"
 
 
 async def test_trouble_is_no_failed_login(path: Path) -> None:
     """It stays trouble, at the start and at a login."""
-    checker = AccountsChecker.of_file(path)
-    path.chmod(0o644)
-    with pytest.raises(AccountsTrouble, match="chmod 600"):
-        await checker.requestAvatarId(UsernamePassword(b"alice", SECRET))
+    with closing(AccountsChecker.of_file(path)) as checker:
+        path.chmod(0o644)
+        with pytest.raises(AccountsTrouble, match="chmod 600"):
+            await checker.requestAvatarId(UsernamePassword(b"alice", SECRET))
     with pytest.raises(AccountsTrouble, match="chmod 600"):
         AccountsChecker.of_file(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,10 +35,10 @@ def path(tmp_path: Path) -> Path:
 
 async def test_a_user_logs_in_through_twisteds_own_words(path: Path) -> None:
     """What `--auth netguard:FILE` makes lets the right password in, and no other."""
-    checker = makeChecker(f"netguard:{path}")
-    assert await checker.requestAvatarId(UsernamePassword(b"alice", b"pencil")) == b"alice"
-    with pytest.raises(UnauthorizedLogin):
-        await checker.requestAvatarId(UsernamePassword(b"alice", b"wrong"))
+    with closing(makeChecker(f"netguard:{path}")) as checker:
+        assert await checker.requestAvatarId(UsernamePassword(b"alice", b"pencil")) == b"alice"
+        with pytest.raises(UnauthorizedLogin):
+            await checker.requestAvatarId(UsernamePassword(b"alice", b"wrong"))
 
 
 def test_it_is_what_twisted_asks_for() -> None:
