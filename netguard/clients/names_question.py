@@ -18,6 +18,9 @@ PLACES = Places(200, 16)
 """Questions that are under way in this process at once: in all, and on account of one peer. Each has a socket for each
 server that it has been put to."""
 
+_MOMENT = 0.001
+"""Seconds before the deadline in which nobody is asked any more: nobody would hear the answer."""
+
 _PARTS = 7
 _PARTS_OF_ONE = 4
 """The deadline is parted so that one server is asked three times (1 + 2 + 4 parts), two or three of them twice."""
@@ -86,6 +89,7 @@ class _Asking:
     def __init__(self, network: Network, name: Name, kind: int, left: float) -> None:
         self.answer: Deferred[Asked] = Deferred()
         self._reactor = network.reactor
+        self._last = self._reactor.seconds() + left - _MOMENT
         self._servers = [
             Server(network.reactor, each, name, kind, self._answered, network.connect) for each in network.servers()
         ]
@@ -104,7 +108,8 @@ class _Asking:
     def _ask_next(self) -> None:
         turn, count = self._turn, len(self._servers)
         self._turn += 1
-        self._wait(self._patience * 2 ** (turn // count))
+        patience = self._patience * 2 ** (turn // count)
+        self._wait(patience if self._reactor.seconds() + patience < self._last else None)
         server = self._servers[turn % count]
         if server.over:
             self._ask_next()
