@@ -81,6 +81,7 @@ def test_one_server_is_asked_three_times_within_the_deadline(make: Any) -> None:
             moments.append(tenth / 10)
             case.desks[0].asked()
         assert waits(asking)
+        assert len(case.reactor.getDelayedCalls()) == 1 + (len(moments) < 3)  # the deadline, and the next question's
         case.reactor.advance(0.1)
     case.reactor.advance(0.001)
     assert moments == pytest.approx([0, 1, 3], abs=0.11)
