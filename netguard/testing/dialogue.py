@@ -116,6 +116,7 @@ class Dialogue:
                 self.events.append(ours)
 
 
+_heard: weakref.WeakSet[Dialogue] = weakref.WeakSet()
 _dialogues: weakref.WeakKeyDictionary[Wrapper, weakref.ref[Dialogue]] = weakref.WeakKeyDictionary()
 
 
@@ -170,16 +171,19 @@ def connect(
 
 def _observe(dialogue: Dialogue) -> None:
     """Let a dialogue hear what is told, for as long as a test holds it."""
-    held = weakref.ref(dialogue)
+    globalLogPublisher.addObserver(_tell)  # once: a publisher knows which it has
+    _heard.add(dialogue)
 
-    @provider(ILogObserver)
-    def observe(event: LogEvent) -> None:
-        living = held()
-        if living is not None:
-            living.told(event)
 
-    globalLogPublisher.addObserver(observe)
-    weakref.finalize(dialogue, globalLogPublisher.removeObserver, observe)
+@provider(ILogObserver)
+def _tell(event: LogEvent) -> None:
+    """Tell all dialogues that are held.
+
+    One observer for all of them, which stays: to remove one from a publisher when the garbage collector finds its
+    dialogue, in the middle of a publication, would hide that event from the observer behind it.
+    """
+    for dialogue in list(_heard):
+        dialogue.told(event)
 
 
 def _pieces(data: bytes, split: int | Iterable[int] | None) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from netguard.errors import Idle
+from netguard.events import emit
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
@@ -108,12 +110,33 @@ def test_the_peer_closes_resets_and_reads_as_it_is_told() -> None:
 
 
 def test_a_dialogue_that_is_over_hears_nothing() -> None:
-    """It leaves no observer behind."""
+    """It leaves no observer behind, and is not kept alive."""
+    connect(Lifetime("1h"))
     gc.collect()
     before = len(globalLogPublisher._observers)
     peer: Any = connect(Lifetime("1h"))
-    assert len(globalLogPublisher._observers) == before + 1
+    held = weakref.ref(peer)
     peer.vanish()
     del peer
     gc.collect()
+    assert held() is None
     assert len(globalLogPublisher._observers) == before
+
+
+def test_a_dialogue_that_goes_in_the_middle_of_an_event_hides_it_from_nobody(logged: Any) -> None:
+    """The garbage collector comes when it likes: also while the observers are told, one after the other."""
+    peers: list[Any] = [connect(Lifetime("1h"))]
+    after: list[Any] = []
+
+    def forget(event: Any) -> None:
+        peers.clear()
+        gc.collect()
+
+    try:
+        globalLogPublisher.addObserver(forget)  # type: ignore[arg-type]
+        globalLogPublisher.addObserver(after.append)  # type: ignore[arg-type]
+        emit("settled", {"session": 0})
+    finally:
+        globalLogPublisher.removeObserver(forget)  # type: ignore[arg-type]
+        globalLogPublisher.removeObserver(after.append)  # type: ignore[arg-type]
+    assert len(after) == len(logged.named("settled")) == 1
