@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IListeningPort, IProtocol, IProtocolFactory
 
     from netguard.policy import Policy
+    from netguard.service import Service
 
 
 def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
@@ -69,6 +70,11 @@ class Together:
     reactor: Any = None
     verbose: bool = False
     _first: GuardedFactory | None = field(default=None, init=False)
+
+    @property
+    def service(self) -> Service:
+        """What all that was wrapped has in common; something was."""
+        return cast("GuardedFactory", self._first).service
 
     def wrap(self, factory: IProtocolFactory, policy: Policy | None = None) -> GuardedFactory:
         """Guard one more factory.

@@ -122,7 +122,7 @@ ARROWS: dict[str, set[str]] = {
     "process": {"factory", "events", "errors", "tls_failure", "units"},
     # ways in
     "endpoint_strings": _LOW,
-    "guarded_endpoints": {"policy", "factory", "native", "wrapper", "events", "errors"},
+    "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},
     "before_tls": {"factory"},
     "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "policy", "errors"},
     "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors", "proxy_url"},

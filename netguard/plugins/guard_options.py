@@ -13,11 +13,15 @@ from twisted.python import usage
 
 from netguard import config as files
 from netguard.errors import OptionError
-from netguard.events import FORMATS
 from netguard.options import Option, options_of, spelled_out
-from netguard.plugins import locking, logs
+from netguard.plugins import locking, logs, reloading
+from netguard.plugins.concerns import Concern
 from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
-from netguard.process.instance import InstanceError, SingleInstance
+from netguard.process.instance import SingleInstance
+from netguard.service import Service
+
+CONCERNS: tuple[Concern, ...] = (locking, logs, reloading)
+"""What every service has besides its guards, in the order in which it is checked and joins."""
 
 _WIDTH = 100
 
@@ -56,6 +60,8 @@ class GuardOptions(usage.Options):
         surface: whose defaults hold, ``guard`` or ``pop``; a subclass says so.
         given: the guards' options that stand on the command line, by flag.
         instance: the lock that lets one instance run, or None.
+        reloads: see :class:`netguard.plugins.concerns.Given`.
+        looks: likewise.
         config: what the file says, once the options have been parsed.
         policy: the guards, likewise.
     """
@@ -65,24 +71,17 @@ class GuardOptions(usage.Options):
     config: files.Config
     instance: SingleInstance | None
     policy: Policy
+    reloads = True
 
     optParameters: ClassVar[list[list[Any]]] = [
         ["config", None, None, "a TOML file with the options below under [guards]; the command line wins"],
-        [
-            "lock",
-            None,
-            None,
-            "lock this file, so that one instance runs; or none (default: the pidfile and .lock)",
-        ],
-        ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
+        *(parameter for concern in CONCERNS for parameter in concern.PARAMETERS),
     ]
-
-    optFlags: ClassVar[list[list[Any]]] = [
-        ["verbose", None, "tell every connection's beginning in the log, too (events accepted and opened)"],
-    ]
+    optFlags: ClassVar[list[list[Any]]] = [flag for concern in CONCERNS for flag in concern.FLAGS]
 
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}
+        self.looks: list[Callable[[], object]] = []
         super().__init__()  # type: ignore[no-untyped-call]
 
     def parseOptions(self, options: Iterable[str] | None = None) -> None:
@@ -110,15 +109,9 @@ class GuardOptions(usage.Options):
         raise SystemExit(f"twistd {name}: {message} (see twistd {see or name} --help)") from None
 
     def postOptions(self) -> None:
-        """Take the lock; then make the policy: the command line before the file, the file before the defaults."""
-        try:
-            self.instance = locking.take(self["lock"], self.parent)
-        except InstanceError as why:
-            raise usage.UsageError(str(why)) from None
-        if self["log-format"] is not None:
-            if self["log-format"] not in FORMATS:
-                raise usage.UsageError(f"--log-format is {' or '.join(FORMATS)}, not {self['log-format']!r}")
-            logs.check(self.parent)
+        """Check every concern, the lock first; then make the policy: flags before file, file before defaults."""
+        for concern in CONCERNS:
+            concern.check(self)
         self.config = files.load(self["config"]) if self["config"] is not None else files.Config()
         self.policy = self.policy_of(None)
 
@@ -136,18 +129,18 @@ class GuardOptions(usage.Options):
         except OptionError as why:
             raise OptionError(why if listener is None else f"listener {listener}: {why}") from None
 
-    def bring_log(self, service: Any) -> Any:
-        """Let a service hold its lock, and set the log's format, if one was chosen.
+    def equip(self, service: Any, house: Service) -> Any:
+        """Let a service have all that these options say.
 
         Args:
             service: what ``makeService`` is about to return.
+            house: what its guarded factories have in common.
 
         Returns:
             The same service.
         """
-        locking.bring(service, self.instance, self.parent)
-        if self["log-format"] is not None and self.parent is not None:
-            logs.bring(service, self["log-format"], self.parent, verbose=bool(self["verbose"]))
+        for concern in CONCERNS:
+            concern.equip(service, house, self)
         return service
 
     def getUsage(self, width: int | None = None) -> str:

@@ -10,12 +10,22 @@ import os
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.logger import Logger
+from twisted.python import usage
 
+from netguard.plugins.concerns import Given, join
 from netguard.process.instance import InstanceError, SingleInstance
+
+if TYPE_CHECKING:
+    from netguard.service import Service as House
+
+PARAMETERS: list[list[Any]] = [
+    ["lock", None, None, "lock this file, so that one instance runs; or none (default: the pidfile and .lock)"],
+]
+FLAGS: list[list[Any]] = []
 
 NONE = "none"
 SUFFIX = ".lock"
@@ -72,23 +82,18 @@ def _remove(pidfile: Path) -> None:
     _log.warn("{pidfile} was left behind, by process {pid!r}", pidfile=str(pidfile), pid=before)
 
 
-def bring(service: Any, lock: SingleInstance | None, twistd: Mapping[str, Any] | None) -> None:
-    """Let the lock say who holds it, once the process is the one that stays.
+def check(given: Given) -> None:
+    """Take the lock."""
+    try:
+        given.instance = take(given["lock"], given.parent)
+    except InstanceError as why:
+        raise usage.UsageError(str(why)) from None
 
-    Args:
-        service: what ``makeService`` is about to return.
-        lock: the lock, or None.
-        twistd: the options of twistd itself.
-    """
-    if lock is None or twistd is None:
-        return
-    join = service.setServiceParent
 
-    def join_behind(parent: Any) -> None:
-        _Holder(lock, twistd).setServiceParent(parent)
-        join(parent)
-
-    service.setServiceParent = join_behind
+def equip(service: Any, _house: House, given: Given) -> None:
+    """Let the lock say who holds it, once the process is the one that stays."""
+    if given.instance is not None and given.parent is not None:
+        join(service, _Holder(given.instance, given.parent), before=True)
 
 
 class _Holder(_Service):  # type: ignore[misc]

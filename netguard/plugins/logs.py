@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
@@ -18,18 +18,27 @@ from twisted.python.usage import UsageError
 
 from netguard.events import FORMATS, line_observer
 
+if TYPE_CHECKING:
+    from netguard.plugins.concerns import Given
+    from netguard.service import Service as House
+
+PARAMETERS: list[list[Any]] = [
+    ["log-format", None, None, "write the log as netguard's lines, text or json, instead of as twistd's"],
+]
+FLAGS: list[list[Any]] = [
+    ["verbose", None, "tell every connection's beginning in the log, too (events accepted and opened)"],
+]
+
 _DEFAULT_FILE = "twistd.log"  # as twistd itself has it
 
 
-def check(twistd: Mapping[str, Any] | None) -> None:
-    """Refuse a format that nothing would be written in.
-
-    Args:
-        twistd: the options of twistd itself.
-
-    Raises:
-        UsageError: twistd was told to log in another way, or it is not twistd.
-    """
+def check(given: Given) -> None:
+    """Refuse a format that nothing would be written in."""
+    wanted, twistd = given["log-format"], given.parent
+    if wanted is None:
+        return
+    if wanted not in FORMATS:
+        raise UsageError(f"--log-format is {' or '.join(FORMATS)}, not {wanted!r}")
     if twistd is None or "nodaemon" not in twistd:
         raise UsageError("--log-format works under twistd only")
     for other in ("logger", "syslog"):
@@ -41,6 +50,12 @@ def check(twistd: Mapping[str, Any] | None) -> None:
 
 def _in_foreground(twistd: Mapping[str, Any]) -> bool:
     return bool(twistd["nodaemon"] or twistd["debug"])
+
+
+def equip(service: Any, _house: House, given: Given) -> None:
+    """Set the log's format, if one was chosen."""
+    if given["log-format"] is not None and given.parent is not None:
+        bring(service, given["log-format"], given.parent, verbose=bool(given["verbose"]))
 
 
 def bring(service: Any, log_format: str, twistd: Mapping[str, Any], *, verbose: bool = False) -> None:

@@ -28,7 +28,6 @@ from netguard.plugins.guard_options import GuardOptions
 from netguard.plugins.listening import ListeningService
 from netguard.plugins.pop_demo import LOOPBACK, Demo
 from netguard.plugins.pop_logins import LoginOptions
-from netguard.plugins.reloading import Reloading
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
@@ -117,6 +116,7 @@ and by USER and PASS inside TLS only. Every connection is guarded.
                 raise usage.UsageError(f"--demo brings its own --{option}; leave that out")
         if self.parent is not None and not (self.parent["nodaemon"] or self.parent["debug"]):
             raise usage.UsageError("--demo shows on the terminal what to try: twistd -n netguard-pop --demo")
+        self.reloads = False  # a terminal that is closed ends a demonstration
         self.demo = Demo(Path(self["directory"] or "netguard-demo").absolute())
         try:
             self.demo.prepare()
@@ -142,7 +142,7 @@ def makeService(options: Options) -> Any:
         service = PopService(options, reactor)
     except (ValueError, AccountsTrouble) as why:
         options.fail(why)
-    return options.bring_log(service)
+    return options.equip(service, service.house)
 
 
 class PopService(_Service):  # type: ignore[misc]
@@ -151,6 +151,9 @@ class PopService(_Service):  # type: ignore[misc]
     Args:
         options: the parsed command line.
         reactor: the reactor.
+
+    Attributes:
+        house: what its ports have in common.
 
     Raises:
         ValueError: an option cannot be honoured.
@@ -183,8 +186,8 @@ class PopService(_Service):  # type: ignore[misc]
             self._listen(description, guarded, tls, BeforeTls(reactor) if policy.before_tls else reactor)
         if tls is not None:
             guarded.service.when_reloaded(tls.reload)
-        if self._demo is None:  # a terminal that is closed ends a demonstration
-            Reloading(guarded.service, [self._accounts.verify], reactor).setServiceParent(self)
+        options.looks.append(self._accounts.verify)
+        self.house = guarded.service
 
     def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
         kind, _, rest = description.partition(":")

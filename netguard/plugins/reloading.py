@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from netguard.plugins.concerns import Given, join
 from netguard.process.signals import on_signal
-from netguard.service import Service as House
+
+if TYPE_CHECKING:
+    from netguard.service import Service as House
+
+PARAMETERS: list[list[Any]] = []
+FLAGS: list[list[Any]] = []
 
 _Service: Any = Service  # it is not annotated
+
+
+def check(_given: Given) -> None:
+    """There is nothing to check."""
+
+
+def equip(service: Any, house: House, given: Given) -> None:
+    """Let SIGHUP have files read again."""
+    from twisted.internet import reactor
+
+    if given.reloads:
+        join(service, Reloading(house, given.looks, reactor))
 
 
 class Reloading(_Service):  # type: ignore[misc]

@@ -82,6 +82,11 @@ class Keeper:
         """Begin to count."""
         self._together = Together(self.policy, self.reactor, self.verbose)
 
+    @property
+    def house(self) -> Any:
+        """What everything that was guarded has in common."""
+        return self._together.service
+
     def guard(self, service: Any) -> list[Found]:
         """Guard a service and everything below it, and whatever will be added below it later.
 

@@ -149,14 +149,15 @@ def makeService(options: Options) -> Any:
             raise
         options.fail(f"{name}: {type(why).__name__}: {why}", see=name)
     try:
-        found = Keeper(options.policy, verbose=bool(options["verbose"])).guard(service)
+        keeper = Keeper(options.policy, verbose=bool(options["verbose"]))
+        found = keeper.guard(service)
     except OptionError as why:
         options.fail(f"{name}: {why}")
     if all(each.reason is not None for each in found):
         seen = "; ".join(map(str, found)) or "it has no service that listens"
         options.fail(f"{name}: nothing here can be guarded ({seen})")
     _say(found, options.inner.parent)
-    return options.bring_log(service)
+    return options.equip(service, keeper.house)
 
 
 def _say(found: list[Found], parent: Mapping[str, Any]) -> None:

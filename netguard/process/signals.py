@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
 
 def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) -> Callable[[], None]:
-    """Call a function each time the process gets a signal.
+    """Call a function each time the process gets a signal, besides what an application has for it already.
 
     Args:
         number: which.
@@ -24,7 +25,14 @@ def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) ->
     Raises:
         ValueError: this is not the main thread, where alone Python can do this.
     """
-    before = signal.signal(number, lambda *_: reactor.callFromThread(do))
+    before = signal.getsignal(number)
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        reactor.callFromThread(do)
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(number, heard)
 
     def end() -> None:
         signal.signal(number, before)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.application.service import Application, Service
+from twisted.internet.task import Clock
 from twisted.logger import ILogObserver
 from twisted.python import usage
 from twisted.scripts import twistd
@@ -15,6 +16,7 @@ from netguard.options import Option, options_of
 from netguard.plugins import guard_options
 from netguard.plugins.guard_options import GuardOptions, explain, suggesting
 from netguard.policy import CATALOGUE, Policy, words
+from netguard.service import Service as House
 from netguard.units import Unit
 
 if TYPE_CHECKING:
@@ -204,7 +206,7 @@ def test_a_log_format_is_checked_against_twistd() -> None:
 def test_a_service_brings_the_chosen_format_along(words: tuple[str, ...]) -> None:
     """Without one it brings nothing, and twistd writes its log as always."""
     service: Any = Service()
-    assert under_twistd(*words).bring_log(service) is service
+    assert under_twistd(*words).equip(service, House(Clock)) is service
     application: Any = Application("web")
     service.setServiceParent(application)
     assert (application.getComponent(ILogObserver) is not None) == bool(words)

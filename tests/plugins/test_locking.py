@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,6 +29,14 @@ def site(tmp_path: Path) -> Site:
 def options(**changed: Any) -> dict[str, Any]:
     """What twistd's own options are."""
     return {"pidfile": "twistd.pid", "rundir": ".", "chroot": None, "uid": None, "gid": None, "logfile": None} | changed
+
+
+equip: Any = locking.equip
+
+
+def as_given(lock: Any, twistd_options: Any) -> Any:
+    """The options of a plugin that has checked them."""
+    return SimpleNamespace(instance=lock, parent=twistd_options)
 
 
 def test_the_lock_is_beside_the_pidfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +73,7 @@ def test_without_a_name_there_is_no_lock(wanted: str | None, twistd_options: Any
     """None was wanted, or there is no pidfile that it could be beside."""
     assert locking.take(wanted, twistd_options) is None
     service = MultiService()
-    locking.bring(service, None, twistd_options)
+    equip(service, None, as_given(None, twistd_options))
     service.setServiceParent(MultiService())
 
 
@@ -110,7 +119,7 @@ def test_the_files_belong_to_the_user_of_the_service(tmp_path: Path, monkeypatch
         (tmp_path / name).touch()
     application: Any = Application("test")
     service = MultiService()
-    locking.bring(service, lock, given)
+    equip(service, None, as_given(lock, given))
     service.setServiceParent(application)
     first, *_ = IServiceCollection(application)
     IService(first).privilegedStartService()

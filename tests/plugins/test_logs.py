@@ -20,12 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+check: Any = logs.check
 EVENT = {"log_format": "hello {who}", "who": "world", "log_level": LogLevel.info, "log_time": 1.0}
 
 
 def twistd(**options: Any) -> dict[str, Any]:
     """The options of twistd, as they are after parsing."""
     return {"nodaemon": 1, "debug": False, "logfile": None, "logger": None, "syslog": 0, **options}
+
+
+class Given(dict[str, Any]):
+    """The options of a plugin that asks for a format.
+
+    Args:
+        parent: those of twistd.
+    """
+
+    def __init__(self, parent: Any) -> None:
+        super().__init__({"log-format": "json"})
+        self.parent = parent
 
 
 def observer_of(service: Any, **options: Any) -> Any:
@@ -67,7 +80,7 @@ def _rotation() -> Iterator[None]:
 )
 def test_a_format_is_taken_wherever_twistd_writes_lines(options: dict[str, Any]) -> None:
     """In the foreground, and into a file."""
-    logs.check(options)
+    check(Given(options))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +96,7 @@ def test_a_format_is_taken_wherever_twistd_writes_lines(options: dict[str, Any])
 def test_a_format_that_nothing_would_be_written_in_is_refused(options: Any, said: str) -> None:
     """Nobody asks for JSON and gets something else."""
     with pytest.raises(UsageError, match=said):
-        logs.check(options)
+        check(Given(options))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.application import internet
-from twisted.application.service import MultiService
+from twisted.application.service import Application, MultiService
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver
 from twisted.python import usage
 from twisted.scripts import twistd
 
@@ -271,4 +272,6 @@ def test_the_log_format_comes_along(plugin: Plugin) -> None:
     """The service that twistd gets sets the format when it joins its application."""
     options, _ = under_twistd("--log-format", "json", "--", "plugin", before=("-n",))
     service: Any = makeService(options)
-    assert service.setServiceParent.__name__ == "join_and_bring"
+    application: Any = Application("plugin")
+    service.setServiceParent(application)
+    assert application.getComponent(ILogObserver) is not None

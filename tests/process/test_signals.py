@@ -41,6 +41,18 @@ def test_a_signal_calls_in_the_reactors_turn_and_no_longer_than_wanted() -> None
     assert signal.getsignal(signal.SIGHUP) is before
 
 
+def test_an_application_that_has_a_use_for_the_signal_keeps_it() -> None:
+    """Both hear it."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    turns = Turns()
+    end = on_signal(signal.SIGHUP, lambda: heard.append(0), turns)
+    os.kill(os.getpid(), signal.SIGHUP)
+    end()
+    signal.signal(signal.SIGHUP, before)
+    assert (heard, len(turns.waiting)) == ([signal.SIGHUP], 1)
+
+
 async def test_it_wakes_a_reactor_that_sleeps() -> None:
     """With the real reactor."""
     from twisted.internet import reactor
