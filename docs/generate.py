@@ -19,6 +19,7 @@ import netguard.mixins  # noqa: F401 - its reasons are children of Reason, too
 from netguard import errors, events
 from netguard.options import Option, options_of
 from netguard.policy import CATALOGUE
+from netguard.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -164,7 +165,12 @@ second line.
 
 A flood of refusals is sampled: the first {most} of a kind in a second are told, the rest are counted, and
 the next line of that kind says in `count` for how many it stands. No refusal is left uncounted.
-"""
+
+## Examples
+
+One of each, in both formats.
+
+{examples}"""
 
 ROOMS_PAGE = """\
 # Rooms
@@ -283,11 +289,27 @@ def errors_page() -> str:
     )
 
 
+MOMENT = 1_767_225_599.25
+"""When the events of the examples happened."""
+
+
+def example(name: str) -> str:
+    """An event of the vocabulary, as the log has it in each format."""
+    kind = VOCABULARY[name]
+    event = {"log_time": MOMENT, "log_namespace": "netguard", "log_level": kind.level}
+    event["netguard"] = events.Event(name, kind.example)
+    return f"### {name}\n\n```text\n{events.as_text(event)}\n```\n\n```json\n{events.as_json(event)}\n```\n"
+
+
 def events_page() -> str:
     """The vocabulary of the log."""
-    rows = [(f"`{name}`", f"`{kind.level.name}`", kind.meaning) for name, kind in events.VOCABULARY.items()]
-    most = inspect.signature(events.Sampler).parameters["most"].default
-    return EVENTS_PAGE.format(events=table(["event", "level", "meaning"], rows), longest=events.LONGEST, most=most)
+    rows = [(f"[`{name}`](#{name})", f"`{kind.level.name}`", kind.meaning) for name, kind in VOCABULARY.items()]
+    return EVENTS_PAGE.format(
+        events=table(["event", "level", "meaning"], rows),
+        longest=events.LONGEST,
+        most=inspect.signature(events.Sampler).parameters["most"].default,
+        examples="\n".join(map(example, VOCABULARY)),
+    )
 
 
 def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from attrs import define, field, frozen
+from attrs import define, field
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import provider
 
 from netguard.peer import unmapped
+from netguard.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from constantly import NamedConstant  # type: ignore[import-untyped]  # as Twisted's own modules do
@@ -26,44 +27,6 @@ LONGEST = 256
 """So many characters of a value are kept in a log line (each may become an escape of up to ten)."""
 
 _log = Logger(namespace="netguard")
-
-
-@frozen
-class Kind:
-    """One word of the vocabulary: its level, and what it tells a person."""
-
-    level: NamedConstant
-    meaning: str
-
-
-VOCABULARY: Mapping[str, Kind] = {
-    "listening": Kind(LogLevel.info, "A port accepts connections; one event for each, with its real address."),
-    "guarding": Kind(LogLevel.info, "A listening service of another plugin was put under guards."),
-    "unguarded": Kind(LogLevel.warn, "A service of another plugin that is not guarded; `reason` says why."),
-    "accepted": Kind(LogLevel.debug, "A connection came and passed the guards that decide at once."),
-    "refused": Kind(LogLevel.warn, "A connection was not let in; `count` says for how many this line stands."),
-    "opened": Kind(LogLevel.debug, "The application has the connection."),
-    "settled": Kind(LogLevel.info, "The application said that this peer is past its login."),
-    "cut": Kind(LogLevel.warn, "A connection was ended by a guard or by an operator."),
-    "closed": Kind(LogLevel.info, "A connection ended by itself: by the peer, the application or the network."),
-    "malformed": Kind(LogLevel.warn, "What the peer sent is not what the protocol allows."),
-    "error": Kind(LogLevel.error, "Something of ours failed while serving a connection."),
-    "full": Kind(LogLevel.warn, "A bounded table is full; the line says what happens to newcomers."),
-    "would_refuse": Kind(LogLevel.warn, "A guard in observe mode would have refused the connection."),
-    "would_cut": Kind(LogLevel.warn, "A guard in observe mode would have cut the connection."),
-    "would_pause": Kind(LogLevel.warn, "A guard in observe mode would have slowed the connection down."),
-    "shedding": Kind(LogLevel.warn, "The service is overloaded and sheds load; the line says by which signal and how."),
-    "recovered": Kind(LogLevel.info, "A signal of overload has been low for long enough; it sheds nothing any more."),
-    "unreadable": Kind(LogLevel.warn, "A signal of overload cannot be read here, so nothing is shed for its sake."),
-    "penalised": Kind(LogLevel.warn, "A peer has misbehaved too often and is refused for a while."),
-    "reloaded": Kind(LogLevel.info, "All files (certificates, accounts, rules) have been read again, and are in use."),
-    "reload_failed": Kind(
-        LogLevel.error, "A file could not be used when it was read again: `reason` names it; all is as before with it."
-    ),
-    "session": Kind(LogLevel.info, "A session of the service ended; one line with what it did."),
-    "started": Kind(LogLevel.info, "The service runs."),
-    "stopped": Kind(LogLevel.info, "The service has stopped."),
-}
 
 
 DETAILS = frozenset(name for name, kind in VOCABULARY.items() if kind.level is LogLevel.debug)

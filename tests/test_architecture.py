@@ -24,6 +24,7 @@ _LOW = {"errors", "units"}
 _SETTINGS = {*_LOW, "options", "guard", "guards", "policy"}
 _RUNNING = {
     "peer",
+    "vocabulary",
     "events",
     "outflow",
     "meter",
@@ -53,7 +54,8 @@ ARROWS: dict[str, set[str]] = {
     "units": set(),
     "packed": {"units"},
     "errors": {"units"},
-    "events": {"errors", "units", "peer"},
+    "vocabulary": set(),
+    "events": {"errors", "units", "peer", "vocabulary"},
     # settings
     "options": {"units", "errors"},
     "verbs": {"errors", "packed", "peer", "units"},

@@ -167,14 +167,6 @@ def test_what_is_no_number_in_json_is_text(number: float, text: str) -> None:
     assert row["duration"] == text
 
 
-@pytest.mark.parametrize("name", events.VOCABULARY)
-def test_every_word_of_the_vocabulary_has_a_level_and_a_meaning(name: str) -> None:
-    """Its level is the level of its events, and its meaning is one sentence."""
-    kind = events.VOCABULARY[name]
-    assert _event(name, {})["log_level"] is kind.level
-    assert kind.meaning.endswith(".")
-
-
 def test_a_word_outside_the_vocabulary_is_a_programming_error() -> None:
     """Events are declared once."""
     with pytest.raises(KeyError):

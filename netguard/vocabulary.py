@@ -1,0 +1,175 @@
+"""The words of the log: each with its level, what it tells a person, and the fields of one such event.
+
+The page ``docs/reference/events.md`` is made from this: a word without an example cannot be declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+from twisted.logger import LogLevel
+
+if TYPE_CHECKING:
+    from constantly import NamedConstant  # type: ignore[import-untyped]  # as Twisted's own modules do
+
+_Fields = Mapping[str, object]
+
+
+@frozen
+class Kind:
+    """One word of the vocabulary: its level, what it tells a person, and an example of its fields."""
+
+    level: NamedConstant
+    meaning: str
+    example: _Fields
+
+
+_PEER: _Fields = {"client.address": "192.0.2.7", "client.port": 51513, "session": 42}
+_IDLE: _Fields = {
+    "guard": "IdleTimeout",
+    "option": "idle",
+    "limit": "10m",
+    "observed": "600.25s",
+    "reason": "the peer fell silent, observed 600.25s, limit 10m, option idle",
+}
+_CROWDED: _Fields = {
+    "guard": "ConnectionLimit",
+    "option": "max-per-peer",
+    "limit": "20",
+    "observed": "21",
+    "reason": "too many connections are open from this peer, observed 21, limit 20, option max-per-peer",
+}
+_LAG: _Fields = {"guard": "LoadShedding", "option": "shed", "signal": "lag", "limit": "250ms"}
+
+VOCABULARY: Mapping[str, Kind] = {
+    "listening": Kind(
+        LogLevel.info,
+        "A port accepts connections; one event for each, with its real address.",
+        {"server.address": "127.0.0.1", "server.port": 8110, "transport": "native"},
+    ),
+    "guarding": Kind(
+        LogLevel.info,
+        "A listening service of another plugin was put under guards.",
+        {"service": "Site on TCP4ServerEndpoint"},
+    ),
+    "unguarded": Kind(
+        LogLevel.warn,
+        "A service of another plugin that is not guarded; `reason` says why.",
+        {"service": "UDPServer", "reason": "datagrams have no connections that could be guarded"},
+    ),
+    "accepted": Kind(LogLevel.debug, "A connection came and passed the guards that decide at once.", _PEER),
+    "refused": Kind(
+        LogLevel.warn,
+        "A connection was not let in; `count` says for how many this line stands.",
+        {**_PEER, **_CROWDED, "count": 1},
+    ),
+    "opened": Kind(LogLevel.debug, "The application has the connection.", _PEER),
+    "settled": Kind(LogLevel.info, "The application said that this peer is past its login.", _PEER),
+    "cut": Kind(
+        LogLevel.warn,
+        "A connection was ended by a guard or by an operator.",
+        {**_PEER, "duration": 612.504, "bytes_in": 38, "bytes_out": 412, **_IDLE},
+    ),
+    "closed": Kind(
+        LogLevel.info,
+        "A connection ended by itself: by the peer, the application or the network.",
+        {**_PEER, "duration": 1.204, "bytes_in": 97, "bytes_out": 20480, "reason": "Connection was closed cleanly."},
+    ),
+    "malformed": Kind(
+        LogLevel.warn,
+        "What the peer sent is not what the protocol allows.",
+        {**_PEER, "problem": "line too long"},
+    ),
+    "error": Kind(
+        LogLevel.error,
+        "Something of ours failed while serving a connection.",
+        {
+            **_PEER,
+            "doing": "removing messages",
+            "where": "maildrop.py:231",
+            "problem": "OSError: [Errno 28] No space left on device",
+        },
+    ),
+    "full": Kind(
+        LogLevel.warn,
+        "A bounded table is full; the line says what happens to newcomers.",
+        {
+            "guard": "Penalties",
+            "option": "penalty",
+            "limit": 65536,
+            "reason": "who misbehaved longest ago is forgotten, or who is refused for least, if others are as well",
+        },
+    ),
+    "would_refuse": Kind(
+        LogLevel.warn,
+        "A guard in observe mode would have refused the connection.",
+        {**_PEER, **_CROWDED, "count": 1},
+    ),
+    "would_cut": Kind(
+        LogLevel.warn, "A guard in observe mode would have cut the connection.", {**_PEER, **_IDLE, "count": 1}
+    ),
+    "would_pause": Kind(
+        LogLevel.warn,
+        "A guard in observe mode would have slowed the connection down.",
+        {**_PEER, "guard": "Bandwidth", "way": "out", "count": 1},
+    ),
+    "shedding": Kind(
+        LogLevel.warn,
+        "The service is overloaded and sheds load; the line says by which signal and how.",
+        {**_LAG, "observed": "310ms", "by": "refuse"},
+    ),
+    "recovered": Kind(
+        LogLevel.info,
+        "A signal of overload has been low for long enough; it sheds nothing any more.",
+        {**_LAG, "observed": "4ms"},
+    ),
+    "unreadable": Kind(
+        LogLevel.warn,
+        "A signal of overload cannot be read here, so nothing is shed for its sake.",
+        {"guard": "LoadShedding", "option": "shed", "signal": "pressure", "limit": "20%"},
+    ),
+    "penalised": Kind(
+        LogLevel.warn,
+        "A peer has misbehaved too often and is refused for a while.",
+        {
+            "client.address": "192.0.2.7",
+            "guard": "Penalties",
+            "option": "penalty",
+            "limit": "10/10m",
+            "observed": "11/10m",
+            "duration": 60.0,
+            "times": 1,
+            "peer": "192.0.2.7",
+            "kinds": "failed-login,malformed",
+        },
+    ),
+    "reloaded": Kind(
+        LogLevel.info, "All files (certificates, accounts, rules) have been read again, and are in use.", {}
+    ),
+    "reload_failed": Kind(
+        LogLevel.error,
+        "A file could not be used when it was read again: `reason` names it; all is as before with it.",
+        {"reason": "server.pem: the certificate is not for the key"},
+    ),
+    "session": Kind(
+        LogLevel.info,
+        "A session of the service ended; one line with what it did.",
+        {
+            **_PEER,
+            "reason": "QUIT",
+            "duration": 1.204,
+            "tls": True,
+            "mechanism": "scram-sha-256",
+            "denied": 0,
+            "retrieved": 3,
+            "deleted": 3,
+            "bytes_in": 97,
+            "bytes_out": 20480,
+            "user": "alice",
+        },
+    ),
+    "started": Kind(LogLevel.info, "The service runs.", {}),
+    "stopped": Kind(LogLevel.info, "The service has stopped.", {}),
+}
