@@ -126,12 +126,13 @@ class Opening:
         self.questions = [*self._of_sockets, *self._of_peers]
         self.openers = [opener for _, opener in self.questions]
         self.gates = _leading_gates(self.questions)
-        self._whys = [gate.why for gate in self.gates]
         entered = [gate.enter for gate in self.gates]
-        self._left = [
+        left = [
             [*(each for each in entered[:passed] if each is not None), *self.openers[passed:]]
             for passed in range(len(entered) + 1)
         ]
+        self._left = left[-1]
+        self._gates = [(gate.why, left[passed]) for passed, gate in enumerate(self.gates)]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
 
@@ -186,16 +187,15 @@ class Opening:
         Returns:
             Why it is refused, or whom else to ask with its connection.
         """
-        passed = 0
+        left = self._left
         try:
-            for why in self._whys:
+            for why, left in self._gates:
                 answer = why(newcomer)
                 if answer is not None:
-                    return self._left[passed] if answer is LATER else answer
-                passed += 1
+                    return left if answer is LATER else answer
         except Exception:  # noqa: BLE001 - it will fail again with the connection, for which that can be told
-            return self._left[passed]
-        return self._left[-1]
+            return left
+        return self._left
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
         """Ask guards in turn, until one refuses or needs time.
