@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
 
 from netguard import cli
 from netguard.commands.contract import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMAND = [sys.executable, "-c", "import sys; from netguard.cli import main; sys.exit(main())"]
 
@@ -104,6 +108,26 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
     for command in cli.COMMANDS:
         assert f"{command.NAME:10}{command.SUMMARY}" in out
+
+
+def _ways(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command, and of every command below one."""
+    yield words
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, below in action.choices.items():
+                yield from _ways(below, (*words, word))
+
+
+@pytest.mark.parametrize("words", [*_ways(cli._parser())], ids=" ".join)
+def test_every_command_explains_itself_and_each_of_its_options(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--help` is there for all of them, and no text of theirs upsets argparse, which has its own per cent signs."""
+    assert status(*words, "--help") == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(f"usage: {' '.join(('netguard', *words))} ")
 
 
 def test_a_name_that_the_locale_cannot_write_is_escaped(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_readings,
         action="append",
         default=[],
-        help=f"a reading, such as lag=300ms; of {', '.join(NAMES)}",
+        help=f"a reading, such as lag=300ms; of {', '.join(NAMES)}".replace("%", "%%"),
     )
     parser.add_argument("--json", action="store_true", help="write JSON, for programs")
     add_guard_arguments(parser)
