@@ -1,15 +1,8 @@
-"""The ports of netguard's own services: a port that cannot be had ends the start with one line.
-
-In the foreground that line stands on the terminal and in the log. A daemon has no terminal any more: its parent prints
-the first hundred characters of what ended it, so the reason comes first; all of it is in the log.
-"""
+"""The ports of netguard's own services: a port that cannot be had ends the start with one line."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from attrs import frozen
@@ -17,13 +10,12 @@ from twisted.application.internet import StreamServerEndpointService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.logger import Logger
 from zope.interface import implementer
 
 from netguard.guarded_endpoints import announce
+from netguard.plugins.ending import end_in_one_line
 
 _Service: Any = StreamServerEndpointService  # it is not annotated
-_log = Logger()
 
 
 class CannotServeError(Exception):
@@ -76,7 +68,7 @@ class ListeningService(_Service):  # type: ignore[misc]
             super().privilegedStartService()
         except (CannotListenError, OSError) as why:
             error = CannotServeError(f"{_reason(why)}: cannot listen on {self._description}")
-            _end_in_one_line(error)
+            end_in_one_line(error)
             raise error from None
 
     def _listens(self, port: IListeningPort) -> IListeningPort:
@@ -88,20 +80,3 @@ class ListeningService(_Service):  # type: ignore[misc]
 def _reason(why: Exception) -> str:
     error = getattr(why, "socketError", why)
     return getattr(error, "strerror", None) or str(error)
-
-
-def _end_in_one_line(error: CannotServeError) -> None:
-    """Should nobody catch this very error, tell it without a traceback: the operator is to act, not a programmer."""
-    before = sys.excepthook
-
-    def hook(kind: type[BaseException], raised: BaseException, trace: TracebackType | None) -> None:
-        if raised is not error:
-            before(kind, raised, trace)
-            return
-        _log.error("{error}", error=error)
-        terminal = sys.__stderr__  # twistd has put its log in the place of sys.stderr
-        if terminal is not None:
-            terminal.write(f"{Path(sys.argv[0]).name}: {error}\n")
-            terminal.flush()
-
-    sys.excepthook = hook

@@ -6,20 +6,23 @@ whatever starts and stops them, with or without privileges, does it as before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
 from twisted.application import internet
 from twisted.application.service import IService, IServiceCollection, MultiService, Service
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.protocol import ClientFactory
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard import events
 from netguard.before_tls import BeforeTls, listening_before_tls
 from netguard.errors import OptionError
 from netguard.guarded_endpoints import GuardedServerEndpoint, Together, announce
+from netguard.plugins.ending import end_in_one_line
 from netguard.policy import Policy
 
 _OLDER = (internet.TCPServer, internet.SSLServer, internet.UNIXServer)
@@ -31,6 +34,9 @@ _DATAGRAMS = (
 )
 _CLIENTS = (internet.TCPClient, internet.SSLClient, internet.UNIXClient, internet.ClientService)
 _HARMLESS = (internet.TimerService, internet.CooperatorService)
+
+_NO_PORT = (CannotListenError, OSError, OverflowError)
+"""What Twisted raises for a port that is taken, that one may not have, or whose number is none."""
 
 _BESIDES = {
     "twisted.protocols.ftp.FTPFactory": "its data connections (PASV, PORT) are sockets of their own",
@@ -200,7 +206,7 @@ class _Announced:
 
     def listen(self, factory: Any) -> Any:
         """Listen, and tell."""
-        return self.endpoint.listen(factory).addCallback(announce, factory)
+        return self.endpoint.listen(factory).addCallbacks(announce, _cannot, callbackArgs=(factory,))
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the endpoint's own."""
@@ -222,9 +228,25 @@ class _Announcing:
     def __getattr__(self, name: str) -> Any:
         """Everything is the reactor's own; what listens tells so."""
         found = getattr(self._reactor, name)
-        if name in ("listenTCP", "listenSSL", "listenUNIX"):
-            return lambda *args, **kwargs: announce(found(*args, **kwargs), _factory(args, kwargs))
-        return found
+        return _announcing(found) if name in ("listenTCP", "listenSSL", "listenUNIX") else found
+
+
+def _announcing(listen: Callable[..., Any]) -> Callable[..., Any]:
+    def listen_and_tell(*args: Any, **kwargs: Any) -> Any:
+        try:
+            port = listen(*args, **kwargs)
+        except _NO_PORT as why:
+            end_in_one_line(why)
+            raise
+        return announce(port, _factory(args, kwargs))
+
+    return listen_and_tell
+
+
+def _cannot(why: Failure) -> Failure:
+    if isinstance(why.value, _NO_PORT):
+        end_in_one_line(why.value)
+    return why
 
 
 def _factory(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

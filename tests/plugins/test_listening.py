@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,25 +49,3 @@ def test_a_socket_that_cannot_be(tmp_path: Path) -> None:
     """A UNIX socket in a folder that is not there is such an error, too."""
     with pytest.raises(CannotServeError, match="No such file or directory: cannot listen on"):
         service(f"unix:{tmp_path}/none/socket").privilegedStartService()
-
-
-def test_an_uncaught_error_is_one_line(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
-    """When nobody catches it, it is one line in the log and on the terminal; other exceptions are as before."""
-    others: list[BaseException] = []
-    terminal = io.StringIO()
-    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: others.append(error))
-    monkeypatch.setattr(sys, "__stderr__", terminal)
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/twistd"])
-    with pytest.raises(CannotServeError) as caught:
-        service("tcp:0:interface=192.0.2.1").privilegedStartService()
-    other = ValueError("another")
-    sys.excepthook(ValueError, other, None)
-    assert others == [other]
-    assert terminal.getvalue() == ""
-    sys.excepthook(CannotServeError, caught.value, None)
-    assert others == [other]
-    line = "Cannot assign requested address: cannot listen on as written: tcp:0:interface=192.0.2.1"
-    assert terminal.getvalue() == f"twistd: {line}\n"
-    assert [str(event["error"]) for event in logged.events if "error" in event] == [line]
-    monkeypatch.setattr(sys, "__stderr__", None)  # where there is no terminal, the log has it
-    sys.excepthook(CannotServeError, caught.value, None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +20,11 @@ from netguard.factory import GuardedFactory
 from netguard.plugins import wrap
 from netguard.plugins.guard_options import GuardOptions
 from netguard.plugins.wrap import Options, Stage, find, makeService
+from tests import popserver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.conftest import Logged
 
@@ -275,3 +279,20 @@ def test_the_log_format_comes_along(plugin: Plugin) -> None:
     application: Any = Application("plugin")
     service.setServiceParent(application)
     assert application.getComponent(ILogObserver) is not None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("web", "--listen", "tcp:{port}:interface=127.0.0.1"), ("ftp", "--port", "{port}")],
+    ids=lambda each: each[0],
+)
+def test_a_port_that_another_program_has_ends_the_start_with_one_line(words: tuple[str, ...], tmp_path: Path) -> None:
+    """As with netguard's own services: the wrapped plugin would have shown a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = (word.format(port=port) for word in words)
+        ended = popserver.twistd("-n", "--pidfile=", "netguard-wrap", "--", *told, cwd=tmp_path)
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert re.fullmatch(rf"twistd: Couldn't listen on (127\.0\.0\.1|any):{port}: .*Address already in use\.", line)
+    assert "Traceback" not in ended.stdout
