@@ -19,7 +19,6 @@ from zope.interface import implementer
 
 from netguard.accounts.checks import StoredAccounts
 from netguard.accounts.interface import Account, AccountsTrouble
-from netguard.accounts.names import from_wire
 from netguard.wire import apop, mechanisms, sasl
 
 if TYPE_CHECKING:
@@ -181,5 +180,8 @@ async def _first(checkers: Sequence[Any], credentials: object) -> Account | None
 
 def _account(avatar_id: object) -> Account | None:
     """The account that a checker's answer names; nobody, when it is no name (an empty one is `ANONYMOUS`)."""
-    name = from_wire(_octets(avatar_id)) if isinstance(avatar_id, bytes | str) else ""
+    try:
+        name = _octets(avatar_id).decode("utf-8") if isinstance(avatar_id, bytes | str) else ""
+    except UnicodeDecodeError:
+        return None
     return Account(name) if name else None

@@ -54,8 +54,12 @@ def folded(name: str) -> str:
 
 
 def from_wire(name: bytes) -> str:
-    """The name that a client sent, as text to look up; "" (which nobody is called) when it is not UTF-8."""
+    """The name that a client sent, as text to look up, in its one spelling (RFC 6856, section 2.2).
+
+    Args:
+        name: as it was received; "" (which nobody is called) stands for what is no UTF-8, or refused by SASLprep.
+    """
     try:
-        return name.decode("utf-8")
-    except UnicodeDecodeError:
+        return saslprep(name.decode("utf-8"))
+    except ValueError:  # Unprepared, and UnicodeError
         return ""

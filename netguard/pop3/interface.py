@@ -31,12 +31,13 @@ class Mailbox(Protocol):
     def messages(self) -> Sequence[Entry]:
         """The messages; a message's number is its index plus one."""
 
-    def read(self, index: int, top: int | None = None) -> Awaitable[Reading]:
+    def read(self, index: int, top: int | None = None, *, utf8: bool = True) -> Awaitable[Reading]:
         """Begin to read a message; fails with MailGone, or anything else when it cannot be read now.
 
         Args:
             index: which message.
             top: None for the whole message; else its header and so many lines of its body.
+            utf8: whether its header may have UTF-8 in it.
         """
 
     def commit(self, deleted: Collection[int]) -> Awaitable[int]:

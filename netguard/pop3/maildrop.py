@@ -29,6 +29,7 @@ from netguard.pop3.maildir import CHUNK
 from netguard.pop3.reading import Reading
 from netguard.pop3.slices import InThread, Steps, in_slices, shielded
 from netguard.pop3.snapshot import Message, Messages, Snapshot
+from netguard.wire.multiline import WireLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -95,12 +96,13 @@ class Maildrop:
         """The messages, number 1 first, unchanged for the whole session."""
         return self._messages
 
-    def read(self, index: int, top: int | None = None) -> Deferred[Reading]:
+    def read(self, index: int, top: int | None = None, *, utf8: bool = True) -> Deferred[Reading]:
         """Open a message for sending.
 
         Args:
             index: position in `messages`.
             top: None for the whole message; a number of body lines for TOP.
+            utf8: whether UTF-8 in its header may stay as it is.
 
         Returns:
             the Reading, which the caller closes. Fails with MailGone when the message has vanished or is not
@@ -123,7 +125,7 @@ class Maildrop:
                 self._tell(index, f"cannot be sent: {failure.value}")
             return failure
 
-        reading = in_slices(self._in_thread, self._start(index, top), Reading.close)
+        reading = in_slices(self._in_thread, self._start(index, WireLines(top, utf8=utf8)), Reading.close)
         return reading.addCallbacks(opened, refused)
 
     def commit(self, deleted: Collection[int]) -> Deferred[int]:
@@ -173,7 +175,7 @@ class Maildrop:
             if not 0 <= index < len(self._messages):
                 raise IndexError(f"no message {index}: the session has {len(self._messages)}")
 
-    def _start(self, index: int, top: int | None) -> Steps[Reading]:
+    def _start(self, index: int, form: WireLines) -> Steps[Reading]:
         """Open a message and read its first piece; runs in a thread."""
         descriptor, length = yield from self._files.open(index)
 
@@ -183,7 +185,7 @@ class Maildrop:
                 self._tell(index, f"listed with {message.size} octets on the wire, but it has {octets}")
                 self._true_sizes[index] = octets
 
-        reading = Reading(descriptor, length, top, self._in_thread, whole, self._chunk)
+        reading = Reading(descriptor, length, form, self._in_thread, whole, self._chunk)
         reading.prefetch()
         return reading
 

@@ -12,10 +12,11 @@ from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.maildir import CHUNK
 from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.slices import InThread, shielded
-from netguard.wire.multiline import WireLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from netguard.wire.multiline import WireLines
 
 _SHUT = -1
 
@@ -30,7 +31,7 @@ class Reading:
         descriptor: the open file, which this object closes, once, at the end of the message or at
             :meth:`close`.
         length: bytes to read: the file's size when it was opened, so that a file that grows has an end.
-        top: None for the whole message; a number of body lines for TOP.
+        form: what the message becomes on the wire.
         in_thread: runs each read.
         on_whole: is told, in the reactor's thread, the octets on the wire once a whole message was read.
         chunk: bytes to read at a time.
@@ -41,7 +42,7 @@ class Reading:
         self,
         descriptor: int,
         length: int,
-        top: int | None,
+        form: WireLines,
         in_thread: InThread,
         on_whole: Callable[[int], object],
         chunk: int = CHUNK,
@@ -49,8 +50,8 @@ class Reading:
     ) -> None:
         self._descriptor = descriptor
         self._left = length
-        self._whole = top is None
-        self._encoder = WireLines(top)
+        self._whole = form.whole
+        self._encoder = form
         self._in_thread = in_thread
         self._on_whole = on_whole
         self._chunk = chunk

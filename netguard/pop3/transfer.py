@@ -49,7 +49,7 @@ class Transfer:
         """
         begun = False
         try:
-            self._reading = reading = await mailbox.read(request.index, request.top)
+            self._reading = reading = await mailbox.read(request.index, request.top, utf8=request.utf8)
             chunk = b"" if self._stopped else await reading.next()
             if not self._stopped:
                 self._outlet.put(MESSAGE_FOLLOWS)

@@ -7,13 +7,16 @@ Rules:
 - A line that begins with ``.`` gets a second one, so that no message can end its own transfer and forge the
   next reply.
 - A last line without an end gets one; then comes ``.`` CRLF. An empty message is the terminator alone.
-- Nothing depends on where the input was cut: the last byte before an edge is remembered, none is held back.
+- Nothing depends on where the input was cut: the last byte before an edge is remembered, none is held back, save for a
+  line of a header that is to be ASCII.
 
 All work is done by whole-chunk bytes operations; there is no loop over lines or bytes. Output is never more
-than twice the input, plus the five bytes of :meth:`WireLines.finish`.
+than twice the input, plus the five bytes of :meth:`WireLines.finish`, where the header may stay as it is.
 """
 
 from __future__ import annotations
+
+from netguard.wire.ascii_header import AsciiHeader
 
 _BLANK = b"\r\n\r\n"
 
@@ -52,22 +55,26 @@ class WireLines:
     Args:
         top: None for the whole message (RETR); a number of body lines for TOP: the headers, the blank line
             and that many lines. A number beyond the message's length gives the whole message.
+        utf8: whether a header with UTF-8 in it may stay as it is; else see :mod:`netguard.wire.ascii_header`.
 
     Raises:
         ValueError: `top` is negative.
 
     Attributes:
         octets: wire octets so far, stuffing and terminator not counted; after :meth:`finish`, and without
-            `top`, this is the size of the message as LIST must give it (RFC 1939, section 11).
+            `top`, this is the size of the message as LIST must give it (RFC 1939, section 11), and as it is.
+        whole: whether it is the whole message.
         done: no more input is needed: the requested lines are complete, or :meth:`finish` was called.
     """
 
-    __slots__ = ("_finished", "_line_start", "_lines", "_tail", "_top", "done")
+    __slots__ = ("_finished", "_header", "_line_start", "_lines", "_tail", "_top", "done", "whole")
 
-    def __init__(self, top: int | None = None) -> None:
+    def __init__(self, top: int | None = None, *, utf8: bool = True) -> None:
         if top is not None and top < 0:
             raise ValueError(f"the number of body lines must be 0 or more, not {top}")
+        self.whole = top is None
         self._lines = _LineEnds()
+        self._header = None if utf8 else AsciiHeader()
         self._line_start = True
         self._finished = False
         self._top = top
@@ -93,6 +100,11 @@ class WireLines:
         text = self._lines.feed(chunk)
         if self._top is not None:
             text = self._cut(text, self._top)
+        if self._header is not None:
+            text = self._header.feed(text)
+        return self._stuffed(text)
+
+    def _stuffed(self, text: bytes) -> bytes:
         if not text:
             return text
         # Looking for three octets from the end is twice as fast as replacing two, and mostly there are none. The CR
@@ -112,10 +124,11 @@ class WireLines:
         if self._finished:
             return b""
         self._finished = self.done = True
+        held = b"" if self._header is None else self._stuffed(self._header.finish())
         if self._line_start:
-            return b".\r\n"
+            return held + b".\r\n"
         self._lines.octets += 2
-        return b"\r\n.\r\n"
+        return held + b"\r\n.\r\n"
 
     def _cut(self, text: bytes, wanted: int) -> bytes:
         """Return the part of `text` that is headers, blank line or one of `wanted` more body lines."""

@@ -1,4 +1,4 @@
-"""POP3 without I/O (RFC 1939, 2449, 2595, 3206, 5034): a client's bytes in, answers and requests out.
+"""POP3 without I/O (RFC 1939, 2449, 2595, 3206, 5034, 6856): a client's bytes in, answers and requests out.
 
 The rules of this file:
 
@@ -240,7 +240,8 @@ class Pop3Machine:
         """
         events = self._outcome(Apop, Password, Proved)
         self.state = State.TRANSACTION
-        self._phase = Transaction(self.circumstances, entries, login_delay, expire)
+        utf8 = self._before_login.utf8
+        self._phase = Transaction(self.circumstances, entries, login_delay, expire, utf8=utf8)
         events.append(b"+OK logged in\r\n")
         return events
 

@@ -5,7 +5,7 @@ The rules of this file:
 * A password is neither taken nor asked for outside TLS.
 * A timestamp is good for one APOP. PASS counts only directly behind USER. Only PASS takes spaces.
 * While a mechanism of SASL waits for a response, every line is one.
-* Nothing that was said before TLS counts inside it.
+* Nothing that was said before TLS counts inside it, UTF8 included: RFC 6856 wants no STLS behind it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from netguard.wire import apop, sasl
 from netguard.wire import pop3_capabilities as capabilities
 from netguard.wire.pop3_events import Apop, Consult, Denial, Disproved, Password, Proved, StartTls
 from netguard.wire.pop3_lines import MAX_LINE
-from netguard.wire.pop3_phase import QUIT, TRANSACTION, Bad, Command, End, Phase, Said, elsewhere
+from netguard.wire.pop3_phase import ANYWHERE, QUIT, TRANSACTION, Bad, Command, End, Phase, Said, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,14 @@ class Authorization(Phase):
         stls: whether TLS can be started in this connection.
         random: gives so many random octets.
         host: the name of this server.
+
+    Attributes:
+        utf8: whether the client said that it reads UTF-8 in headers (RFC 6856).
     """
 
     __slots__ = (
         *("_attempts_left", "_denied_left", "_exchange", "_host", "_named", "_random", "_stamp_spent", "_stls"),
-        "_user_before",
+        *("_user_before", "utf8"),
     )
 
     def __init__(self, circumstances: Circumstances, *, stls: bool, random: Callable[[int], bytes], host: str) -> None:
@@ -72,6 +75,7 @@ class Authorization(Phase):
         self._exchange: sasl.Exchange | None = None
         self._denied_left = MAX_DENIED
         self._attempts_left = MAX_ATTEMPTS
+        self.utf8 = False
 
     def obey(self, line: bytes) -> Said:
         """What comes of a line; unless it is USER, it ends that a PASS counts."""
@@ -95,6 +99,7 @@ class Authorization(Phase):
     def switched(self) -> None:
         """TLS was started. A name that was given before is forgotten already: STLS came behind it."""
         self.circumstances = replace(self.circumstances, secure=True)
+        self.utf8 = False
 
     def _quit(self, _: bytes | None) -> Said:
         return QUIT
@@ -106,6 +111,10 @@ class Authorization(Phase):
         if self.circumstances.secure:
             return Bad("STLS inside TLS", b"-ERR TLS is on already\r\n")
         return StartTls() if self._stls else b"-ERR [SYS/PERM] TLS is not available here\r\n"
+
+    def _read_utf8(self, _: bytes | None) -> Said:
+        self.utf8 = True
+        return b"+OK headers come as they are\r\n"
 
     def _apop(self, argument: bytes | None) -> Said:
         spent, self._stamp_spent = self._stamp_spent, True
@@ -167,8 +176,10 @@ class Authorization(Phase):
     COMMANDS: ClassVar = {
         **elsewhere(TRANSACTION, b"-ERR log in first\r\n"),
         b"QUIT": Command(_quit),
+        **ANYWHERE,
         b"CAPA": Command(_capa),
         b"STLS": Command(_begin_tls),
+        b"UTF8": Command(_read_utf8),
         b"APOP": Command(_apop, None),
         b"AUTH": Command(_auth, None),
         b"USER": Command(_user, None),

@@ -1,4 +1,4 @@
-"""What CAPA answers (RFC 2449, RFC 5034): what works here and now, and nothing else."""
+"""What CAPA answers (RFC 2449, RFC 5034, RFC 6856): what works here and now, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from netguard.wire.mechanisms import Circumstances
 
-_ALWAYS = b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"
+_ALWAYS = (
+    b"+OK capabilities follow\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUTF8 USER\r\nLANG\r\n"
+)
 
 
 def before_login(circumstances: Circumstances, *, stls: bool) -> bytes:

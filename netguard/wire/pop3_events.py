@@ -151,10 +151,12 @@ class Fetch:
     Attributes:
         index: which message; one less than its number.
         top: None for the whole message; else the header and so many lines of the body.
+        utf8: whether the client said that it reads UTF-8 in headers.
     """
 
     index: int
     top: int | None = None
+    utf8: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
+from netguard.wire.pop3_languages import lang
 from netguard.wire.pop3_lines import MAX_LINE
 
 if TYPE_CHECKING:
     from netguard.wire.mechanisms import Circumstances
     from netguard.wire.pop3_events import Request
 
-# The commands that belong into one half only (RFC 1939, RFC 2595, RFC 5034).
-AUTHORIZATION = (b"STLS", b"APOP", b"AUTH", b"USER", b"PASS")
+# The commands that belong into one half only (RFC 1939, RFC 2595, RFC 5034, RFC 6856).
+AUTHORIZATION = (b"STLS", b"UTF8", b"APOP", b"AUTH", b"USER", b"PASS")
 TRANSACTION = (b"NOOP", b"STAT", b"LIST", b"UIDL", b"RETR", b"TOP", b"DELE", b"RSET")
 
 
@@ -63,6 +64,9 @@ class Command(NamedTuple):
     obey: Callable[[Any, bytes | None], Said]
     argument: bool | None = False
 
+
+# The same in both halves.
+ANYWHERE = {b"LANG": Command(lambda _, argument: lang(argument), None)}
 
 _CONTROL = Bad("NUL, CR or LF inside a line", b"-ERR NUL, CR or LF inside a line\r\n")
 _UNKNOWN = Bad("unknown command", b"-ERR unknown command\r\n")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netguard.wire import pop3_capabilities as capabilities
 from netguard.wire.pop3_events import Commit, Entry, Fetch, Listing, octets_of, pieces, sizes_of, uids_of
-from netguard.wire.pop3_phase import AUTHORIZATION, QUIT, Bad, Command, Phase, Said, elsewhere
+from netguard.wire.pop3_phase import ANYWHERE, AUTHORIZATION, QUIT, Bad, Command, Phase, Said, elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,14 +37,22 @@ class Transaction(Phase):
         entries: the messages, numbered from 1 for the whole session.
         login_delay: the least time from one login of this user to the next, seconds; None for no such rule.
         expire: how long a message of this user is kept, days, `math.inf` for ever; None where nothing is said.
+        utf8: whether the client said that it reads UTF-8 in headers.
     """
 
-    __slots__ = ("_deleted", "_deleted_octets", "_entries", "_expire", "_login_delay", "_octets")
+    __slots__ = ("_deleted", "_deleted_octets", "_entries", "_expire", "_login_delay", "_octets", "_utf8")
 
     def __init__(
-        self, circumstances: Circumstances, entries: Sequence[Entry], login_delay: float | None, expire: float | None
+        self,
+        circumstances: Circumstances,
+        entries: Sequence[Entry],
+        login_delay: float | None,
+        expire: float | None,
+        *,
+        utf8: bool,
     ) -> None:
         super().__init__(circumstances, BAD_AFTER_LOGIN)
+        self._utf8 = utf8
         self._login_delay = login_delay
         self._expire = expire
         self._entries = entries
@@ -84,14 +92,14 @@ class Transaction(Phase):
 
     def _retr(self, argument: bytes | None) -> Said:
         index = self._message(argument)
-        return Fetch(index) if isinstance(index, int) else index
+        return Fetch(index, None, self._utf8) if isinstance(index, int) else index
 
     def _top(self, argument: bytes | None) -> Said:
         message, _, lines = (argument or b"").partition(b" ")
         if (top := number(lines)) is None:
             return _NO_TOP
         index = self._message(message)
-        return Fetch(index, top) if isinstance(index, int) else index
+        return Fetch(index, top, self._utf8) if isinstance(index, int) else index
 
     def _dele(self, argument: bytes | None) -> Said:
         index = self._message(argument)
@@ -117,6 +125,7 @@ class Transaction(Phase):
     COMMANDS: ClassVar = {
         **elsewhere(AUTHORIZATION, b"-ERR logged in already\r\n"),
         b"QUIT": Command(_quit),
+        **ANYWHERE,
         b"CAPA": Command(_capa),
         b"NOOP": Command(_noop),
         b"STAT": Command(_stat),

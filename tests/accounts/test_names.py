@@ -87,3 +87,19 @@ def test_bytes_of_a_client_become_text_or_nobody() -> None:
     assert from_wire("jürgen".encode()) == "jürgen"
     assert from_wire(b"\xff\xfe") == ""
     assert from_wire(b"\xed\xa0\x80") == ""
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("ju\u0308rgen", "jürgen"),  # u and two dots
+        ("\uff21lice", "Alice"),  # a wide letter
+        ("ali\u00adce", "alice"),  # a soft hyphen
+        ("ali\u0000ce", ""),
+        ("ali\ue000ce", ""),  # private use
+        ("\u0627a", ""),  # both directions
+    ],
+)
+def test_a_name_has_one_spelling_whoever_types_it(sent: str, name: str) -> None:
+    """SASLprep is applied to what comes, and what it refuses is the name of nobody (RFC 6856, section 2.2)."""
+    assert from_wire(sent.encode()) == name

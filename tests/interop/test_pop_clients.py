@@ -107,6 +107,30 @@ def test_without_quit_nothing_is_deleted(login: Login, server: Server, site: Sit
     assert stored(site.maildir()) == before
 
 
+INTERNATIONAL = "Subject: Grüße aus Zürich\nFrom: \"Jürgen\" <jürgen@exämple.net>\n\nschöne Grüße\n".encode()
+ENCODED = (
+    b"Subject: =?utf-8?b?R3LDvMOfZQ==?= aus =?utf-8?b?WsO8cmljaA==?=\r\n"
+    b'From: "=?utf-8?b?SsO8cmdlbg==?=" <=?utf-8?b?asO8cmdlbg==?=@=?utf-8?b?ZXjDpG1wbGUubmV0?=>\r\n\r\n'
+) + "schöne Grüße\r\n".encode()
+
+
+@pytest.mark.parametrize(("utf8", "wanted"), [(True, on_the_wire(INTERNATIONAL)), (False, ENCODED)])
+def test_poplib_reads_utf8_if_it_says_so(utf8: bool, wanted: bytes, server: Server, site: Site) -> None:
+    """A name in UTF-8, however its letters are composed, and headers as they are; else headers in ASCII (RFC 6856)."""
+    site.add_user("jürgen", {"hello": INTERNATIONAL})
+    box = poplib.POP3_SSL("localhost", server.ports(2)[1], timeout=PATIENCE, context=trusting(site.pem))
+    capabilities = box.capa()
+    assert (capabilities["UTF8"], capabilities["LANG"]) == (["USER"], [])
+    if utf8:
+        box.utf8()
+    box.user("ju\u0308rgen")
+    box.pass_(PASSWORD_SECRET)
+    assert box.list(1) == b"+OK 1 %d" % len(on_the_wire(INTERNATIONAL))
+    assert b"".join(line + b"\r\n" for line in box.retr(1)[1]) == wanted
+    assert b"".join(line + b"\r\n" for line in box.top(1, 0)[1]) == wanted.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    box.quit()
+
+
 # curl
 
 

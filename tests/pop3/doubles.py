@@ -162,13 +162,15 @@ class Mailbox:
     read_failure: Exception | None = None
     readings: list[Reading] = field(default_factory=list)
     reads: list[tuple[int, int | None]] = field(default_factory=list)
+    reads_as_utf8: list[bool] = field(default_factory=list)
     committed: list[tuple[int, ...]] = field(default_factory=list)
     committing: bool = False
     released: int = 0
 
-    def read(self, index: int, top: int | None = None) -> Deferred[Reading]:
+    def read(self, index: int, top: int | None = None, *, utf8: bool = True) -> Deferred[Reading]:
         """Begin to read a message."""
         self.reads.append((index, top))
+        self.reads_as_utf8.append(utf8)
         if self.read_failure is not None:
             return self.held.later(self.read_failure)
         self.readings.append(Reading(self.held, deque(self.messages[index].chunks)))

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.reading import Reading
+from netguard.wire.multiline import WireLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class Message:
     ) -> Reading:
         """A Reading of it, which reads in threads only unless told otherwise."""
         how = read_at_hand if at_hand else lambda *_: None
-        return Reading(self.descriptor, self.length, top, in_thread, self.whole.append, chunk, how)
+        return Reading(self.descriptor, self.length, WireLines(top), in_thread, self.whole.append, chunk, how)
 
 
 async def rest(reading: Reading) -> list[bytes]:
@@ -207,7 +208,7 @@ def test_a_read_that_fails_is_trouble(tmp_path: Path, closed: bool) -> None:
     """When the file cannot be read on, the failure is MailboxTrouble, unless nobody is there to hear of it."""
     descriptor = os.open(tmp_path, os.O_RDONLY)  # a directory: opening is possible, reading is not
     turns = Turns()
-    reading = Reading(descriptor, 10, None, turns, lambda _: None)
+    reading = Reading(descriptor, 10, WireLines(), turns, lambda _: None)
     results: list[Any] = []
     reading.next().addCallbacks(results.append, lambda failure: results.append(failure.value))
     if closed:
@@ -225,7 +226,7 @@ def test_a_read_that_fails_is_trouble(tmp_path: Path, closed: bool) -> None:
 def test_a_first_read_that_fails_closes_the_file(tmp_path: Path) -> None:
     """When already the first chunk cannot be read, nothing is left open."""
     descriptor = os.open(tmp_path, os.O_RDONLY)
-    reading = Reading(descriptor, 10, None, maybeDeferred, lambda _: None)
+    reading = Reading(descriptor, 10, WireLines(), maybeDeferred, lambda _: None)
     with pytest.raises(MailboxTrouble, match="Is a directory"):
         reading.prefetch()
     assert not is_open(descriptor)

@@ -26,7 +26,7 @@ def test_capabilities_tell_the_truth(machine: Pop3Machine, present: list[bytes],
     lines = said(machine, b"CAPA").split(b"\r\n")
     assert lines[0].startswith(b"+OK")
     assert lines[-2:] == [b".", b""]
-    always = {b"TOP", b"UIDL", b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE"}
+    always = {b"TOP", b"UIDL", b"PIPELINING", b"RESP-CODES", b"AUTH-RESP-CODE", b"UTF8 USER", b"LANG"}
     assert set(lines[1:-2]) == always | set(present)
     assert not set(lines) & set(absent)
     assert not any(line.startswith(b"APOP") for line in lines)
