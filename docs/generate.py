@@ -137,8 +137,10 @@ claims, or why it names nobody; it proves nothing |
 netguard-pop adds, in `session`: `tls`, `mechanism` (`apop`, `password`, one of SASL such as
 `scram-sha-256`, or `-`), `denied` (failed logins), `retrieved`
 and `deleted` (messages), `user` (who logged in), and `claimed`, a pseudonym of a name that was refused: the name
-itself may be a password in the wrong field. In `malformed`: `problem`, or for a mailbox `mailbox` and `entry`; in
-`error`: `doing`, `where` and `problem`.
+itself may be a password in the wrong field. In `malformed`: `problem`; in `error`: `doing`, `where` and `problem`. In
+`mailbox`: `mailbox` (its directory), `reason` (an entry that is no mail and was skipped, a size that was wrong, a
+message that cannot be sent or removed, a cache that was broken) and `entry`; ten entries that were skipped are told
+in a session, then how many more there are.
 
 ## Lines
 

@@ -83,7 +83,7 @@ $ twistd -n netguard-pop --demo
 
 ## See also
 
-twistd(1), openssl(1), services(5); RFC 1939, RFC 2449, RFC 2595 and RFC 8314.
+twistd(1), openssl(1), services(5); RFC 1939, RFC 2449, RFC 2595, RFC 5034, RFC 6856 and RFC 8314.
 """
 
 # What stands behind an option that takes a value.

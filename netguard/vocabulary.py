@@ -82,6 +82,11 @@ VOCABULARY: Mapping[str, Kind] = {
         "What the peer sent is not what the protocol allows.",
         {**_PEER, "problem": "line too long"},
     ),
+    "mailbox": Kind(
+        LogLevel.warn,
+        "Something in a mailbox is not as it should be: `reason` says what, `entry` is the file.",
+        {"mailbox": "/srv/mail/alice", "reason": "skipped: not a regular file", "entry": "cur/1795959043.pipe"},
+    ),
     "error": Kind(
         LogLevel.error,
         "Something of ours failed while serving a connection.",

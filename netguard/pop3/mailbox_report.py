@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from twisted.logger import Logger
-
 Report: TypeAlias = Callable[[str, dict[str, object]], None]
-"""Is told the event's name and its fields; foreign text in them is escaped and bounded."""
-
-_log = Logger()
-_SHOWN = 120
-
-
-def log_report(event: str, fields: dict[str, object]) -> None:
-    """Log what is wrong in a mailbox, as a warning: `mailbox`, `reason` and `entry` are its fields."""
-    _log.warn("{event} {mailbox}: {reason}: {entry}", event=event, **fields)
+"""Is told the event's name and its fields, foreign text as it is: :func:`netguard.events.emit`, or its like."""
 
 
 def tell(report: Report, mailbox: str, entry: str, reason: str) -> None:
@@ -25,8 +15,7 @@ def tell(report: Report, mailbox: str, entry: str, reason: str) -> None:
     Args:
         report: is told.
         mailbox: the Maildir's directory.
-        entry: the name of the file; anybody may have chosen it.
+        entry: the name of the file, which anybody may have chosen; empty when it is about several.
         reason: what is wrong with it.
     """
-    shown = ascii(entry if len(entry) <= _SHOWN else f"{entry[:_SHOWN]}...")
-    report("malformed", {"mailbox": mailbox, "entry": shown, "reason": reason})
+    report("mailbox", {"mailbox": mailbox, "reason": reason, "entry": entry})

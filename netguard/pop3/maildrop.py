@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, DeferredSemaphore, fail
 from twisted.internet.threads import deferToThread
 
+from netguard.events import emit
 from netguard.pop3.look import Look
 from netguard.pop3.mail_files import MailFiles
 from netguard.pop3.mailbox_cache import worth_keeping
 from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
 from netguard.pop3.mailbox_path import MailboxPath
-from netguard.pop3.mailbox_report import Report, log_report, tell
+from netguard.pop3.mailbox_report import Report, tell
 from netguard.pop3.maildir import CHUNK
 from netguard.pop3.reading import Reading
 from netguard.pop3.slices import InThread, Steps, in_slices, shielded
@@ -49,7 +50,6 @@ __all__ = [
     "Messages",
     "Reading",
     "Report",
-    "log_report",
 ]
 
 _TURNS_AT_ONCE = 2
@@ -223,7 +223,7 @@ class MaildirOpener:
         create: bool = False,
         single: bool = False,
         uidl: str = "native",
-        report: Report = log_report,
+        report: Report = emit,
         chunk: int = CHUNK,
         at_once: int = _TURNS_AT_ONCE,
     ) -> None:

@@ -2,8 +2,8 @@
 
 A server must not send them such a header as it is (RFC 6856, section 2.1). To refuse the message instead would let
 anybody who sends one stop the mail of a person whose program cannot go on. So words that are not ASCII become
-encoded-words (RFC 2047), which nearly every program shows as what they were. An address that is not ASCII can then be read,
-and not be used, as it could not be by that program in any case.
+encoded-words (RFC 2047), which nearly every program shows as what they were. An address that is not ASCII can then
+be read, and not be used, as it could not be by that program in any case.
 
 Rules:
 
@@ -25,6 +25,8 @@ LONGEST = 65536
 _BETWEEN = re.compile(rb'([\x00-\x20"(),:;<=>@\[\\\]\x7f]+)')
 # An encoded-word has 75 octets at most (RFC 2047, section 2): 12 around 60 of base64, which are 45.
 _OCTETS_A_WORD = 45
+# Octets with which no character of UTF-8 begins.
+_CONTINUED = bytes(range(0x80, 0xC0))
 
 
 class AsciiHeader:
@@ -95,7 +97,7 @@ def _encoded(word: bytes) -> bytes:
     pieces = []
     while word:
         end = min(_OCTETS_A_WORD, len(word))
-        while end < len(word) and word[end] & 0xC0 == 0x80:
+        while end < len(word) and word[end : end + 1] in _CONTINUED:
             end -= 1
         pieces.append(b"=?utf-8?b?" + b2a_base64(word[:end], newline=False) + b"?=")
         word = word[end:]

@@ -195,7 +195,23 @@ def test_one_hostile_entry_denies_nothing(site: Site) -> None:
             assert peer.apop().startswith(b"+OK")  # it finds out later
             assert not peer.ask(b"STAT").startswith(b"+OK 2 ")
         assert session(both.netguard.ports()[0], [b"STAT"])[b"STAT"].data == b"+OK 2 16\r\n"
-        both.netguard.wait_for("log", 2, namespace="netguard.pop3.mailbox_report")
+        told = both.netguard.wait_for("mailbox", 2)
+        assert {each["entry"] for each in told} == {"cur/9.link:2,S", "cur/8.folder:2,S"}
+
+
+def test_utf8_in_a_header_is_for_who_says_utf8(site: Site) -> None:
+    """Dovecot sends it as it is, and does not know UTF8; ours does, and sends others encoded-words (RFC 6856)."""
+    raw, encoded = "Subject: é\r\n\r\né\r\n".encode(), "Subject: =?utf-8?b?w6k=?=\r\n\r\né\r\n".encode()
+    with both_with(site, {"a": raw}) as both:
+        theirs, ours = both.ask([b"RETR 1", b"LIST 1"])
+        assert (theirs[b"RETR 1"].data, ours[b"RETR 1"].data) == (raw, encoded)
+        assert theirs[b"LIST 1"] == ours[b"LIST 1"]
+        with Peer(both.dovecot.port) as peer:
+            assert peer.ask(b"UTF8").startswith(b"-ERR")
+        with Peer(both.netguard.ports()[0]) as peer:
+            assert peer.ask(b"UTF8").startswith(b"+OK")
+            assert peer.apop().startswith(b"+OK")
+            assert _answer(peer, b"RETR 1").data == raw
 
 
 def test_one_session_at_a_time(site: Site) -> None:

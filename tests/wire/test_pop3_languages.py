@@ -41,7 +41,9 @@ def test_the_nearest_language_is_named(machine: Pop3Machine, wanted: bytes, tag:
     assert len(answer) > len(b"+OK  \r\n") + len(tag)
 
 
-@pytest.mark.parametrize("wanted", [b"de", b"e", b"eng", b"i", b"mul", b"", b" ", b"-", b"en ", b"*-GB", b"\xff", b"-" * 500])
+@pytest.mark.parametrize(
+    "wanted", [b"de", b"e", b"eng", b"i", b"mul", b"", b" ", b"-", b"en ", b"*-GB", b"\xff", b"-" * 500]
+)
 @pytest.mark.parametrize("machine", [new(), logged_in()])
 def test_other_languages_are_not_spoken(machine: Pop3Machine, wanted: bytes) -> None:
     """What was asked for is not repeated, and it is no misdeed to ask."""

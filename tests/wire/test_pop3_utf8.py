@@ -33,7 +33,7 @@ def test_who_did_not_say_it_gets_ascii_headers() -> None:
 
 
 def test_what_was_said_before_tls_does_not_count() -> None:
-    """RFC 6856 wants no STLS behind UTF8. It is taken, since TLS matters more, and forgets it like all that came before."""
+    """RFC 6856 wants no STLS behind UTF8. It is taken, since TLS matters more, and forgets all that came before."""
     machine = new(stls=True)
     said(machine, b"UTF8")
     drain(machine, b"STLS\r\n")
