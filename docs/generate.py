@@ -140,7 +140,7 @@ and `deleted` (messages), `user` (who logged in), and `claimed`, a pseudonym of 
 itself may be a password in the wrong field. In `malformed`: `problem`; in `error`: `doing`, `where` and `problem`. In
 `mailbox`: `mailbox` (its directory), `reason` (an entry that is no mail and was skipped, a size that was wrong, a
 message that cannot be sent or removed, a cache that was broken) and `entry`; ten entries that were skipped are told
-in a session, then how many more there are.
+in a session, then how many more there are. In `otp_low`: `left`, `limit` and `user`.
 
 ## Lines
 

@@ -175,6 +175,11 @@ VOCABULARY: Mapping[str, Kind] = {
             "user": "alice",
         },
     ),
+    "otp_low": Kind(
+        LogLevel.warn,
+        "Somebody logged in whose one-time passwords run out: fewer than `limit` are left, and a new chain is due.",
+        {**_PEER, "left": 9, "limit": 10, "user": "alice"},
+    ),
     "started": Kind(LogLevel.info, "The service runs.", {}),
     "stopped": Kind(LogLevel.info, "The service has stopped.", {}),
 }

@@ -39,6 +39,7 @@ class Account:
         expire: how long a message that was retrieved is kept, days, `math.inf` for ever; None for the service's.
         lifetime: when to end a session, seconds; None for the service's.
         max_out: when to end a session, bytes sent; None for the service's.
+        otp_left: how many one-time passwords the user has left; None for one who has none, or where it was not asked.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Account:
     expire: float | None = None
     lifetime: float | None = None
     max_out: int | None = None
+    otp_left: int | None = None
 
 
 class Accounts(Protocol):

@@ -20,6 +20,8 @@ import json
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from attrs import evolve
+
 from netguard.accounts import passwords, settings
 from netguard.accounts.credentials import APOP, OTP, PASSWORD, SCRAM, TOTP, TYPED, generate
 from netguard.accounts.interface import Account, AccountsTrouble
@@ -72,7 +74,7 @@ class Judge:
 
     def find_account(self, name: str) -> Account | None:
         """The account of a user who proved to be one."""
-        asked = self._store.asked(name, ())
+        asked = self._store.asked(name, (OTP,))
         return self._right(asked) if asked.exists else None
 
     def check_identity(self, wanted: str, identities: tuple[str, ...]) -> str | None:
@@ -115,7 +117,7 @@ class Judge:
         """A login by what was typed: a password, a one-time password, or a password with a code behind it."""
         asked = self._store.asked(from_wire(name), (SCRAM, PASSWORD, OTP, TOTP))
         if self._one_time(asked, password):
-            return self._right(asked)
+            return self._right(asked, spent=1)
         if TOTP in asked.credentials:
             password, code = password[:-DIGITS], password[-DIGITS:].decode("ascii", "replace")
             totp = _read(Totp.parse, asked, asked.credentials[TOTP])
@@ -175,8 +177,12 @@ class Judge:
         return mock, _read(otp.State.parse, asked, asked.credentials.get(OTP, self._nobodys_chain))
 
     @staticmethod
-    def _right(asked: Asked) -> Account:
-        return settings.account(asked.name, json.loads(asked.settings))
+    def _right(asked: Asked, spent: int = 0) -> Account:
+        """The account of who is right, and how much of the chain is left after what was spent of it."""
+        account = settings.account(asked.name, json.loads(asked.settings))
+        if OTP not in asked.credentials:
+            return account
+        return evolve(account, otp_left=_read(otp.State.parse, asked, asked.credentials[OTP]).left - spent)
 
 
 def _read(parse: Callable[[str], _Parsed], asked: Asked, stored: str) -> _Parsed:

@@ -12,11 +12,13 @@ from OpenSSL import SSL
 
 from netguard.application import connection_of
 from netguard.events import describe, printable
+from netguard.wire import otp
 from netguard.wire.pop3_events import Apop, Password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netguard.accounts.interface import Account
     from netguard.wire.pop3_events import Login
 
     Report = Callable[[str, dict[str, object]], None]
@@ -87,6 +89,17 @@ def mechanism_of(login: Login) -> str:
         case Password():
             return "password"
     return login.mechanism.lower()
+
+
+def running_out(account: Account) -> dict[str, object] | None:
+    """The fields that warn of a user's last one-time passwords; None where nobody needs to be warned.
+
+    Args:
+        account: who logged in.
+    """
+    if account.otp_left is None or account.otp_left >= otp.LOW:
+        return None
+    return {"left": account.otp_left, "limit": otp.LOW, "user": account.name}
 
 
 def whose(transport: Any) -> dict[str, object]:

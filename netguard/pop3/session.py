@@ -21,7 +21,7 @@ from netguard.pop3.account_limits import impose
 from netguard.pop3.entrance import Entrance
 from netguard.pop3.login import Entered
 from netguard.pop3.outlet import Outlet
-from netguard.pop3.record import Record, failure_fields, mechanism_of, whose, word_for
+from netguard.pop3.record import Record, failure_fields, mechanism_of, running_out, whose, word_for
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import Pop3Machine
@@ -174,6 +174,8 @@ class Pop3Session(Protocol):
         self.record.user, self.record.mechanism = account.name, mechanism
         settle(self.transport)
         impose(connection_of(self.transport), account)
+        if few := running_out(account):
+            self._report("otp_low", few)
         terms = self._settings.terms
         opened = self._machine.opened(self._mailbox.messages, terms.login_delay_of(account), terms.expire_of(account))
         self._go_on(opened)

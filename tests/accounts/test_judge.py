@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
 from netguard.accounts import passwords
 from netguard.accounts.interface import Account, AccountsTrouble
@@ -105,19 +106,31 @@ def test_a_one_time_password_works_once(store: Store, judge: Judge) -> None:
     """In words or hexadecimal, in its turn, and what comes next is stored."""
     store.add("alice", {"otp": str(CHAIN)})
     assert judge.check_password(b"alice", one_time(8)) is None
-    assert judge.check_password(b"alice", one_time(9)) == ALICE
+    assert judge.check_password(b"alice", one_time(9)) == evolve(ALICE, otp_left=8)
     assert judge.check_password(b"alice", one_time(9)) is None
     assert judge.find_otp("alice").left == 8
-    assert judge.check_password(b"alice", otp.generate("md5", PHRASE, "seed", 8).hex().upper().encode()) == ALICE
+    assert judge.check_password(b"alice", otp.generate("md5", PHRASE, "seed", 8).hex().upper().encode()) == evolve(
+        ALICE, otp_left=7
+    )
     assert judge.check_password(b"alice", one_time(6)) is None
 
 
 def test_a_one_time_password_stands_beside_others(store: Store, judge: Judge) -> None:
     """Who has a password too can use either; a used one-time password is not taken for a password."""
     store.add("alice", {"otp": str(CHAIN), "password": HASH})
-    assert judge.check_password(b"alice", PASS.encode()) == ALICE
-    assert judge.check_password(b"alice", one_time(9)) == ALICE
+    assert judge.check_password(b"alice", PASS.encode()) == evolve(ALICE, otp_left=9)
+    assert judge.check_password(b"alice", one_time(9)) == evolve(ALICE, otp_left=8)
     assert judge.check_password(b"alice", one_time(9)) is None
+
+
+def test_a_login_tells_what_is_left_of_the_chain(store: Store, judge: Judge) -> None:
+    """Also one by another mechanism, after which the account is looked up; who has no chain has nothing left."""
+    store.add("alice", {"otp": str(CHAIN)})
+    store.add("bob", {"password": HASH})
+    assert judge.find_account("alice") == evolve(ALICE, otp_left=9)
+    assert judge.spend_otp("alice", CHAIN, otp.State("md5", 9, "seed", b"12345678"))
+    assert judge.find_account("alice") == evolve(ALICE, otp_left=8)
+    assert judge.find_account("bob") == Account("bob")
 
 
 def test_of_two_at_once_one_gets_in(store: Store, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:

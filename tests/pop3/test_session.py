@@ -781,6 +781,15 @@ def test_bad_commands_end_the_session(world: World) -> None:
     assert client.wire.disconnecting
 
 
+@pytest.mark.parametrize(("left", "warned"), [(None, False), (10, False), (9, True), (0, True)])
+def test_the_operator_is_warned_before_one_time_passwords_run_out(world: World, left: int | None, warned: bool) -> None:
+    """An event at the login of who has fewer than ten, with the user's name; the client sees nothing of it."""
+    world.accounts.settings["alice"] = {"otp_left": left}
+    world.enter()
+    told = [{"left": left, "limit": 10, "user": "alice"}] if warned else []
+    assert [{key: each[key] for key in ("left", "limit", "user")} for each in world.reported("otp_low")] == told
+
+
 def test_line_for_a_session(world: World) -> None:
     """One line tells what a session did."""
     client = world.enter()
