@@ -122,6 +122,8 @@ ARROWS: dict[str, set[str]] = {
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "application", "connection", "errors", "units"},
     "process": {"factory", "events", "errors", "tls_failure", "units"},
+    # what a service shows of itself
+    "admin": {"endpoint_strings", "errors", "factory", "policy", "process", "service"},
     # ways in
     "endpoint_strings": _LOW,
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},
@@ -135,6 +137,7 @@ ARROWS: dict[str, set[str]] = {
         *_SETTINGS,
         *_RUNNING,
         *_SERVICE,
+        "admin",
         "before_tls",
         "config",
         "endpoint_strings",

@@ -1,0 +1,173 @@
+"""HTTP for the admin pages, by ``twisted.web``: small requests, bounded, with the headers that every answer has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from twisted.logger import Logger
+from twisted.web.http import HTTPChannel, HTTPFactory, Request
+
+from netguard.admin.asked import Answer, Asked, line
+from netguard.policy import Policy
+from netguard.process.tls import verified_certificate
+
+if TYPE_CHECKING:
+    from netguard.admin.access import Access
+    from netguard.factory import GuardedFactory
+
+Page = Callable[[Asked], Answer]
+
+LARGEST = 4096
+"""Bytes of what may be posted: a form of one button."""
+
+POLICY: Mapping[str, object] = {
+    "max-connections": 64,
+    "handshake": "10s",
+    "first-byte": "10s",
+    "idle": "75s",
+    "lifetime": "1h",
+    "min-rate-in": 100,
+    "min-rate-out": 500,
+    "write-stall": "15s",
+    "max-in": "4MiB",
+    "max-queue": "8MiB",
+}
+"""The guards of the pages' own: whoever asks for figures is a peer like any other."""
+
+SECURITY = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""What every answer says: nothing from elsewhere, in nobody's frame, kept nowhere."""
+
+_log = Logger(namespace="netguard")
+_Request: Any = Request  # it is annotated in part
+_Factory: Any = HTTPFactory
+
+
+class AdminRequest(_Request):  # type: ignore[misc]
+    """One request: judged, answered by a page, and sent."""
+
+    channel: Any
+    method: bytes
+    path: bytes
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep what is posted in memory, since it is small; what is not ends the connection."""
+        if length is None or length > LARGEST:
+            self.channel.transport.write(b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n\r\n")
+            self.channel.loseConnection()
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a piece, unless the connection is ending because of it."""
+        if self.content.tell() + len(data) <= LARGEST:
+            self.content.write(data)
+
+    def process(self) -> None:
+        """Answer."""
+        asked = self._asked()
+        try:
+            answer = self._answer(asked)
+        except Exception:  # noqa: BLE001 - one page that is broken ends nothing else
+            _log.failure("netguard: the admin page {path} failed", path=asked.path)
+            answer = line("this page is broken; the log says why", 500)
+        self._send(answer)
+
+    def _asked(self) -> Asked:
+        raw = self.requestHeaders.getAllRawHeaders()
+        headers = {_text(name).lower(): ", ".join(map(_text, values)) for name, values in raw}
+        form = _fields(self.content.getvalue()) if self.method == b"POST" else {}
+        method = "GET" if self.method == b"HEAD" else _text(self.method)
+        return Asked(method, _text(self.path), _fields(self.uri.partition(b"?")[2]), form, headers)
+
+    def _answer(self, asked: Asked) -> Answer:
+        site = self.channel.factory
+        if self.clientproto == b"HTTP/1.1" and "host" not in asked.headers:
+            return line("HTTP/1.1 needs a Host header", 400)
+        verified = verified_certificate(self.channel.transport) is not None
+        refused: Answer | None = site.access.refuse(asked, verified=verified)
+        if refused is not None:
+            return refused
+        methods: Mapping[str, Page] | None = site.pages.get(asked.path)
+        if methods is None:
+            return line("there is no such page", 404)
+        if asked.method not in methods:
+            allow = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
+            return line(f"only {allow} here", 405, Allow=allow)
+        return methods[asked.method](asked)
+
+    def _send(self, answer: Answer) -> None:
+        self.setResponseCode(answer.code)
+        given = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
+        for name, value in {**SECURITY, **given, **answer.headers}.items():
+            self.responseHeaders.setRawHeaders(name, [value])
+        if self.method != b"HEAD":
+            self.write(answer.body)
+        self.finish()
+
+
+class AdminSite(_Factory):  # type: ignore[misc]
+    """The factory of the pages. It logs no requests: what peers say they want stands in nobody's log.
+
+    Args:
+        pages: what answers, by path and method.
+        access: who may ask.
+        reactor: the clock.
+    """
+
+    noisy = False
+
+    def __init__(self, pages: Mapping[str, Mapping[str, Page]], access: Access, reactor: Any) -> None:
+        super().__init__(timeout=None, reactor=reactor)  # time is the guards'
+        self.pages = pages
+        self.access = access
+
+    def buildProtocol(self, _address: Any) -> Any:
+        """One connection; HTTP/1.1 whatever may be installed."""
+        channel: Any = HTTPChannel()
+        channel.timeOut = None
+        channel.requestFactory = AdminRequest
+        channel.factory = self
+        return channel
+
+    def startFactory(self) -> None:
+        """There is no log of requests to open."""
+
+    def stopFactory(self) -> None:
+        """Nor one to close."""
+
+    def log(self, request: Any) -> None:
+        """Log nothing."""
+
+
+def guarded(site: AdminSite, reactor: Any) -> GuardedFactory:
+    """The pages under guards of their own, which count nobody but those who ask for pages.
+
+    Args:
+        site: the pages.
+        reactor: the clock.
+    """
+    return Policy.from_options(POLICY).wrap(site, reactor, verbose=False)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
+
+
+def _fields(octets: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(_text(octets), keep_blank_values=True, max_num_fields=16))
+    except ValueError:
+        return {}

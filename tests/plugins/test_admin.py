@@ -1,0 +1,207 @@
+"""`--admin` is served beside any service, and not to anybody from elsewhere without more ado."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trustme
+from twisted.python.usage import UsageError
+
+from netguard.errors import OptionError
+from netguard.plugins.admin import Token
+from netguard.plugins.guard_options import GuardOptions
+from tests.popserver import PATIENCE, TWISTD, Output, Server, Site, environment, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "a-token-of-some-length"
+NEAR = "tcp:0"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A token, a certificate, and who vouches for clients."""
+    authority = trustme.CA()
+    for name, content in {
+        "token": TOKEN.encode(),
+        "short": b"guess-me",
+        "tls.pem": authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.bytes(),
+        "client.pem": authority.issue_cert("prometheus.example").private_key_and_cert_chain_pem.bytes(),
+        "ca.pem": authority.cert_pem.bytes(),
+    }.items():
+        file = tmp_path / name
+        file.touch(0o600)
+        file.write_bytes(content)
+    return tmp_path
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--admin-token token", "--admin-token has no effect without --admin"),
+        ("--admin-host mail.example", "--admin-host has no effect without --admin"),
+        ("--admin 9113", "--admin: '9113' is not tcp:PORT"),
+        ("--admin tcp:nosuchservice", "--admin: endpoint tcp:nosuchservice: 'nosuchservice' is not a port"),
+        ("--admin tcp:0:interfce=127.0.0.1", "did you mean 'interface'?"),
+        ("--admin tcp:0:interface=0.0.0.0", "can be reached from elsewhere: say tls:PORT there"),
+        ("--admin tcp:0:interface=0.0.0.0 --admin-token token", "can be reached from elsewhere: say tls:PORT there"),
+        ("--admin tls:0:interface=0.0.0.0", "needs a certificate: --admin-tls PEM"),
+        ("--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem", "say who may ask, by --admin-token FILE or"),
+        ("--admin tcp:0 --admin-tls tls.pem", "--admin-tls is for --admin tls:PORT, not for tcp:0"),
+        ("--admin tcp:0 --admin-tls-ca ca.pem", "--admin-tls-ca is for --admin tls:PORT, not for tcp:0"),
+        ("--admin tls:0 --admin-tls ca.pem", "ca.pem: there is no private key in it"),
+        ("--admin tcp:0 --admin-token nothing", "--admin-token: secret file nothing: No such file or directory"),
+        ("--admin tcp:0 --admin-token short", "--admin-token: a token of less than 16 characters can be guessed"),
+    ],
+)
+def test_what_cannot_be_honoured_ends_the_start(
+    words: str, told: str, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one line that says what to do."""
+    monkeypatch.chdir(files)
+    with pytest.raises(UsageError) as refused:
+        GuardOptions().parseOptions(words.split())
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "--admin tcp:9113",
+        "--admin unix:admin.socket --admin-token token --admin-host a.example",
+        "--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem --admin-token token",
+        "--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem --admin-tls-ca ca.pem",
+    ],
+)
+def test_what_can_be_honoured_is_taken(words: str, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On loopback nothing more is demanded."""
+    monkeypatch.chdir(files)
+    GuardOptions().parseOptions(words.split())
+
+
+def test_a_token_is_read_again(files: Path) -> None:
+    """What cannot be used changes nothing."""
+    file = files / "token"
+    token = Token(str(file))
+    assert token() == TOKEN
+    file.write_text("another-token-by-now\n")
+    assert token() == TOKEN
+    token.reload()
+    assert token() == "another-token-by-now"
+    file.chmod(0o604)
+    with pytest.raises(OptionError, match="is open to others"):
+        token.reload()
+    assert token() == "another-token-by-now"
+
+
+# As a process
+
+
+def fetched(port: int, path: str, context: ssl.SSLContext | None = None, **headers: str) -> tuple[int, str]:
+    """Status and body of a page."""
+    if context is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    else:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=PATIENCE, context=context)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """What an operator has."""
+    return Site.make(tmp_path)
+
+
+def test_netguard_pop_is_watched(site: Site) -> None:
+    """Beside its own ports, which know nothing of it."""
+    with serving(*site.options, "--listen", "tcp:0:interface=127.0.0.1", "--admin", NEAR, cwd=site.folder) as server:
+        ports = server.ports(2)
+        admin = ports[0]
+        assert fetched(admin, "/healthz") == (200, "ok\n")
+        assert fetched(admin, "/readyz") == (200, "ready\n")
+        assert fetched(admin, "/healthz", Host="attacker.example")[0] == 421
+        with socket.create_connection(("127.0.0.1", ports[1])) as peer:
+            assert peer.recv(3) == b"+OK"
+
+
+def test_a_wrapped_plugin_is_watched(tmp_path: Path) -> None:
+    """By somebody who is let in to a UNIX socket."""
+    path = tmp_path / "admin"
+    command = [TWISTD, "-n", "--pidfile=", "netguard-wrap", "--log-format", "json", "--admin", f"unix:{path}"]
+    process = subprocess.Popen(
+        [*command, "--", "web", "--listen", "tcp:0:interface=127.0.0.1", "--path", "."],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    server = Server(process, Output(process.stdout), Output(process.stderr))
+    try:
+        server.wait_for("listening", 2)
+        assert path.stat().st_mode & 0o777 == 0o600
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(PATIENCE)
+            peer.connect(str(path))
+            peer.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            with peer.makefile("rb") as answer:
+                assert answer.read().endswith(b"\r\n\r\nready\n")
+    finally:
+        server.stop()
+    assert "Traceback" not in server.log
+
+
+@pytest.fixture
+def guarded_from_elsewhere(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Any]]:
+    """The port of pages that demand a token and a certificate, and the TLS of a client that trusts them."""
+    site = Site.make(tmp_path_factory.mktemp("site"))
+    words = f"--admin-tls {files}/tls.pem --admin-token {files}/token --admin-tls-ca {files}/ca.pem".split()
+    where = ["--listen", "tcp:0:interface=127.0.0.1", "--admin", "tls:0:interface=0.0.0.0"]
+    with serving(*site.options, *where, *words, cwd=site.folder) as server:
+        yield server.ports(2)[0], ssl.create_default_context(cafile=str(files / "ca.pem"))
+
+
+def test_who_asks_from_elsewhere_shows_what_is_demanded(guarded_from_elsewhere: tuple[int, Any], files: Path) -> None:
+    """A certificate and a token, where both are; health is no exception."""
+    port, context = guarded_from_elsewhere
+    bearer = f"Bearer {TOKEN}"
+    assert fetched(port, "/healthz", context, Authorization=bearer)[0] == 403
+    context.load_cert_chain(files / "client.pem")
+    assert fetched(port, "/healthz", context)[0] == 401
+    assert fetched(port, "/healthz", context, Authorization="Bearer wrong")[0] == 401
+    assert fetched(port, "/healthz", context, Authorization=bearer) == (200, "ok\n")
+
+
+def test_a_port_that_cannot_be_had_is_one_line(site: Site) -> None:
+    """As for every other port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = Server.start(
+            *site.options, "--listen", "tcp:0:interface=127.0.0.1", "--admin", f"tcp:{port}", cwd=site.folder
+        )
+        assert server.process.wait(PATIENCE) == 1
+        assert f"cannot listen on --admin tcp:{port}" in server.err.wait(lambda lines: lines)[0]
+        server.stop()
+    assert "Traceback" not in server.log
