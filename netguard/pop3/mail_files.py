@@ -6,6 +6,7 @@ Blocking file work, in steps for threads.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from attrs import Factory, define
@@ -13,6 +14,7 @@ from attrs import Factory, define
 from netguard.pop3.listing import list_mail
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
 from netguard.pop3.maildir import FOLDERS, open_folder, open_mail
+from netguard.pop3.page_cache import open_at_hand
 from netguard.pop3.quota import Freed
 
 if TYPE_CHECKING:
@@ -63,6 +65,17 @@ class MailFiles:
             except OSError as error:
                 raise MailboxTrouble(f"{self.mailbox}: {error}") from error
         raise MailGone("vanished since the session began")
+
+    def open_at_hand(self, index: int) -> tuple[int, int] | None:
+        """The same for the reactor's thread: None if it has to be waited for, or anything is not as it should be."""
+        descriptor = None if index in self._gone else open_at_hand(f"{self.mailbox}/{self.places[index]}")
+        if descriptor is None:
+            return None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            return None
+        return descriptor, status.st_size
 
     def remove(self, indexes: Sequence[int]) -> Steps[dict[int, str]]:
         """Remove messages, and see to it that this is on the disk. One that has vanished counts as removed.

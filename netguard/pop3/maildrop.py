@@ -8,7 +8,7 @@ Rules:
 - Only :meth:`Maildrop.commit` removes anything, and its answer comes after the folders are on the disk. Each
   removal stands alone, so a crash between two of them loses no message that was not to be removed.
 - The mailbox is locked from before it is looked at until :meth:`Maildrop.release`.
-- The reactor's thread does no file work, except closing descriptors.
+- The reactor's thread does no file work that could wait: it closes descriptors, and reads what is in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, DeferredSemaphore, fail
+from twisted.internet.defer import Deferred, DeferredSemaphore, fail, succeed
 from twisted.internet.threads import deferToThread
 
 from netguard.events import emit
@@ -27,7 +27,7 @@ from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
 from netguard.pop3.mailbox_path import MailboxPath
 from netguard.pop3.mailbox_report import Report, tell
 from netguard.pop3.maildir import CHUNK
-from netguard.pop3.reading import Reading
+from netguard.pop3.reading import IN_A_ROW, Reading
 from netguard.pop3.slices import InThread, Steps, in_slices, shielded
 from netguard.pop3.snapshot import Message, Messages, Snapshot
 from netguard.wire.multiline import WireLines
@@ -90,6 +90,7 @@ class Maildrop:
         self._told: set[int] = set()
         self._released = False
         self._commits = 0
+        self._in_a_row = 0
 
     @property
     def messages(self) -> Messages:
@@ -116,6 +117,11 @@ class Maildrop:
         if self._released:
             return fail(MailboxTrouble(f"{self._path}: read after the mailbox was given back"))
 
+        form = WireLines(top, utf8=utf8)
+        at_hand = self._at_hand(index, form)
+        if at_hand is not None:
+            return succeed(at_hand)
+
         def opened(reading: Reading) -> Reading:
             reading.settle()
             return reading
@@ -125,7 +131,7 @@ class Maildrop:
                 self._tell(index, f"cannot be sent: {failure.value}")
             return failure
 
-        reading = in_slices(self._in_thread, self._start(index, WireLines(top, utf8=utf8)), Reading.close)
+        reading = in_slices(self._in_thread, self._start(index, form), Reading.close)
         return reading.addCallbacks(opened, refused)
 
     def commit(self, deleted: Collection[int]) -> Deferred[int]:
@@ -177,17 +183,24 @@ class Maildrop:
 
     def _start(self, index: int, form: WireLines) -> Steps[Reading]:
         """Open a message and read its first piece; runs in a thread."""
-        descriptor, length = yield from self._files.open(index)
+        reading = self._reading(index, form, *(yield from self._files.open(index)))
+        reading.prefetch()
+        return reading
 
+    def _at_hand(self, index: int, form: WireLines) -> Reading | None:
+        """Open a message without a thread, if that needs no waiting and it is not others' turn."""
+        self._in_a_row = (self._in_a_row + 1) % (IN_A_ROW + 1)
+        opened = self._files.open_at_hand(index) if self._in_a_row else None
+        return None if opened is None else self._reading(index, form, *opened)
+
+    def _reading(self, index: int, form: WireLines, descriptor: int, length: int) -> Reading:
         def whole(octets: int) -> None:
             message = self._messages[index]
             if message.size != octets:
                 self._tell(index, f"listed with {message.size} octets on the wire, but it has {octets}")
                 self._true_sizes[index] = octets
 
-        reading = Reading(descriptor, length, form, self._in_thread, whole, self._chunk)
-        reading.prefetch()
-        return reading
+        return Reading(descriptor, length, form, self._in_thread, whole, self._chunk)
 
     def _tell(self, index: int, reason: str) -> None:
         """Report what is wrong with a message, once a session."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _SHUT = -1
 
-_IN_A_ROW = 7
-"""Pieces that are read without a thread before the reactor gets a turn for other users."""
+IN_A_ROW = 7
+"""Messages that are opened, and pieces that are read, without a thread before the reactor gets a turn for others."""
 
 
 class Reading:
@@ -123,7 +123,7 @@ class Reading:
     def _read_at_hand(self) -> bytes | None:
         """The same without a thread, if that needs no waiting and it is not others' turn."""
         self._in_a_row += 1
-        data = self._at_hand(self._descriptor, min(self._left, self._chunk)) if self._in_a_row <= _IN_A_ROW else None
+        data = self._at_hand(self._descriptor, min(self._left, self._chunk)) if self._in_a_row <= IN_A_ROW else None
         if not data:
             return None
         out = self._encode(data)

@@ -72,6 +72,40 @@ def test_messages_are_opened_where_they_are(maildir: Path) -> None:
     assert [read(files, index) for index in range(4)] == [b"new/1.a\n", b"new/2.b\n", b"cur/3.c:2,\n", b"cur/4.d:2,\n"]
 
 
+def test_what_is_at_hand_is_the_same_file_and_nothing_else(maildir: Path) -> None:
+    """Whatever is not mail, or not there, or behind a link, is left for a thread to find out about."""
+    files = files_of(maildir)
+    found = files.open_at_hand(2)
+    if found is None:
+        pytest.skip("this file system does not say what is in memory")
+    descriptor, size = found
+    assert os.read(descriptor, 99) == (maildir / files.places[2]).read_bytes()
+    assert size == len((maildir / files.places[2]).read_bytes())
+    os.close(descriptor)
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are enough
+    for place in files.places[:3]:
+        (maildir / place).unlink()
+    (maildir / files.places[0]).symlink_to("/etc/passwd")
+    (maildir / files.places[1]).mkdir()
+    os.mkfifo(maildir / files.places[2])
+    assert [files.open_at_hand(index) for index in range(3)] == [None] * 3
+    (maildir / "cur").rename(maildir / "elsewhere")
+    assert files.open_at_hand(3) is None
+    (maildir / "cur").symlink_to(maildir / "elsewhere")
+    assert files.open_at_hand(3) is None
+    assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - names are enough
+
+
+def test_what_was_looked_for_and_not_found_is_not_at_hand(maildir: Path) -> None:
+    """Whoever has its name now is another."""
+    files = files_of(maildir)
+    (maildir / "new" / "1.a").unlink()
+    with pytest.raises(MailGone):
+        run(files.open(0))
+    (maildir / "new" / "1.a").write_text("another")
+    assert files.open_at_hand(0) is None
+
+
 def test_marked_messages_are_found_again(maildir: Path) -> None:
     """Messages that were moved and marked are found by base name, also a second time."""
     files = files_of(maildir)

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
 
+from netguard.pop3 import mail_files
 from netguard.pop3.maildrop import MailboxInUse, MailboxTrouble, MaildirOpener, Maildrop, MailGone
+from netguard.pop3.page_cache import open_at_hand
+from netguard.pop3.reading import IN_A_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -417,6 +420,13 @@ def open_files() -> set[str]:
     return links
 
 
+@pytest.fixture
+def nothing_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file has to be waited for."""
+    monkeypatch.setattr(mail_files, "open_at_hand", lambda _: None)
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_a_cancelled_read_leaves_no_file_open(mailbox: Mailbox) -> None:
     """Who goes away while a message is opened leaves no descriptor behind."""
     file = mailbox.put("new/1.a,W=200002", b"x" * 200_000)
@@ -437,6 +447,42 @@ async def test_a_cancelled_read_leaves_no_file_open(mailbox: Mailbox) -> None:
     drop.release()
 
 
+async def test_what_is_in_memory_is_sent_without_a_thread_and_others_get_their_turn(mailbox: Mailbox) -> None:
+    """To hand a small message's work over costs more than the work; but a client that asks for many lets others in."""
+    file = mailbox.put("new/1.a,W=3", b"a\n")
+    descriptor = open_at_hand(str(file))
+    if descriptor is None:
+        pytest.skip("this file system does not say what is in memory")
+    os.close(descriptor)
+    turns = Turns()
+    opening = mailbox.open(turns)
+    while not opening.called:
+        turns.run()
+    drop = await opening
+    for _ in range(IN_A_ROW):
+        assert await sent(drop, 0) == b"a\r\n.\r\n"
+    assert turns.waiting == []
+    reading = drop.read(0)
+    assert not reading.called
+    turns.run()
+    (await reading).close()
+    assert await sent(drop, 0) == b"a\r\n.\r\n"
+    drop.release()
+    assert str(file) not in open_files()
+
+
+async def test_what_lies_in_memory_with_a_wrong_size_is_told(mailbox: Mailbox) -> None:
+    """As when a thread has read it."""
+    mailbox.put("new/1.a,W=9", b"a\n")
+    drop = await mailbox.open()
+    for _ in range(IN_A_ROW + 1):
+        assert await sent(drop, 0) == b"a\r\n.\r\n"
+    (report,) = mailbox.reports
+    assert "listed with 9 octets on the wire, but it has 3" in str(report)
+    drop.release()
+
+
+@pytest.mark.usefixtures("nothing_at_hand")
 async def test_a_read_that_fails_is_trouble(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that cannot be read is trouble, not a missing message."""
     mailbox.put("new/1.a,W=3", b"a\n")
