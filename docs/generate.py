@@ -131,6 +131,15 @@ and who is meant: the address or its network |
 | `client.ident`, `client.ident.claim` | what the `ident` guard has found out: `claim` and what the peer's machine \
 claims, or why it names nobody; it proves nothing |
 | `count` | for how many connections the line stands (`refused`, `would_...`), when a flood is sampled |
+| `uptime`, `since` | for `heartbeat`: seconds since the service began, and since the line before |
+| `connections`, `peak` | for `heartbeat`: how many live, and the most that have lived at a time |
+| `accepted`, `refused`, `cut`, `closed` | for `heartbeat`: how many were let in and not, and how they ended; \
+`refused.GUARD` and `cut.GUARD` say by which guard, and `would_refuse.GUARD` what one in observe mode would have done |
+| `sheds` | for `heartbeat`: how often the service has begun to shed load |
+| `lag_median`, `lag_worst` | for `heartbeat`: by how many seconds the event loop was late, since the line before |
+| `rss`, `fds` | for `heartbeat`: bytes of memory, and how many files and sockets are open |
+| `new.…` | for `heartbeat`: by how much a figure has grown since the line before; those that have not are left out |
+| `interval` | for `heartbeat`: how often a line comes, or `off` when this was the last |
 | `way` | for `would_pause`: `in` or `out` |
 | `service` | for `guarding` and `unguarded`: what it is |
 

@@ -49,6 +49,9 @@ line wins. `off` switches one off, as in `--idle off`.
 SIGTERM, SIGINT
 : Stop.
 
+SIGUSR2
+: Switch the heartbeat (`--heartbeat`) on or off; either way a line comes at once.
+
 SIGHUP
 : Read certificates, accounts and access rules again; the event `reloaded` says that all are in use. Nobody is
   dropped. A file that cannot be used changes nothing, and the event `reload_failed` names it. With `--demo`, end.
@@ -90,6 +93,7 @@ twistd(1), openssl(1), services(5); RFC 1939, RFC 2449, RFC 2595, RFC 5034, RFC 
 _VALUES = {
     "accounts": "FILE",
     "config": "FILE",
+    "heartbeat": "INTERVAL",
     "hostname": "NAME",
     "listen": "ENDPOINT",
     "lock": "FILE",

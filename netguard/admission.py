@@ -72,6 +72,7 @@ class Admission:
             connection.refuse(Unwanted())
         elif connection.admitted:
             wrapper.protocol = protocol
+            self._reports.figures.accepted += 1
             if self._reports.verbose:
                 self.report(connection, "accepted")
 

@@ -131,7 +131,7 @@ class _House(GuardedFactory):
         observed = frozenset(type(each).__name__ for each in policy.guards if each.observe)
         wrapped, clock = Factory.forProtocol(Protocol), service.reactor
         super().__init__(wrapped, policy.guards, observed=observed, reactor=clock, service=service, verbose=False)
-        self._reports = self.quiet = _Quiet(clock.seconds)
+        self._reports = self.quiet = _Quiet(clock.seconds, service.figures)
 
 
 @frozen

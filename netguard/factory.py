@@ -71,8 +71,6 @@ class GuardedFactory(Admission):
         self._reactor = reactor
         self._live: dict[Wrapper, None] = {}
         self._waiting: list[Deferred[None]] = []
-        self._reports = Reports(self._seconds, verbose=verbose)
-        self._sweep = Sweep(self, self._live, self._reports.sampler, tick)
         self.closed = False
         self.follower: Follower | None = None
         self.guards = tuple(guards)
@@ -80,6 +78,8 @@ class GuardedFactory(Admission):
         if service is None:
             service = Service(lambda: self.reactor) if beside is None else beside.service
         self.service = service
+        self._reports = Reports(service.seconds, service.figures, verbose=verbose)
+        self._sweep = Sweep(self, self._live, self._reports.sampler, tick)
         self.service.join(self)
         self.opening: Opening = Opening(self.guards, self, None if beside is None else beside.opening)
         alsoProvides(self, *providedBy(wrapped))
@@ -92,9 +92,6 @@ class GuardedFactory(Admission):
 
             return cast("IReactorTime", reactor)
         return self._reactor
-
-    def _seconds(self) -> float:
-        return self.reactor.seconds()
 
     @property
     def connections(self) -> list[Connection]:
@@ -182,6 +179,7 @@ class GuardedFactory(Admission):
         if connection.state != "opening":
             return None
         self._live[wrapper] = None
+        self.service.figures.came()
         if self.service.patience < 1:
             wrapper.due = -inf  # perhaps it became so only while this one was asked about
         return wrapper
@@ -195,7 +193,9 @@ class GuardedFactory(Admission):
             wrapper: whose connection it is.
             reason: why the transport is gone; None when there was none.
         """
-        self._live.pop(wrapper, None)
+        if wrapper in self._live:
+            del self._live[wrapper]
+            self.service.figures.now -= 1
         connection = wrapper.connection
         before = connection.state
         self._reports.last(connection, reason)

@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionDone
 
 from netguard.errors import Reason
 from netguard.events import DETAILS, Sampler, emit
+from netguard.figures import Figures
 from netguard.peer import unmapped
 from netguard.tls_failure import is_no_tls, words
 from netguard.verdict import Verified, word
@@ -31,11 +32,13 @@ class Reports:
 
     Args:
         seconds: a monotonic clock.
+        figures: where to count what is told.
         verbose: whether to tell the events of level debug, too.
     """
 
-    def __init__(self, seconds: Callable[[], float], *, verbose: bool = True) -> None:
+    def __init__(self, seconds: Callable[[], float], figures: Figures, *, verbose: bool = True) -> None:
         self.sampler = Sampler(seconds)
+        self.figures = figures
         self.verbose = verbose
         self._would = (0, "")
 
@@ -60,6 +63,7 @@ class Reports:
             if self._would == before:
                 return  # a guard that had refused would not have been asked again
         if name.startswith("would_"):
+            self.figures.would[name, str(fields.get("guard"))] += 1
             self.sampler.emit(name, f"{name} {fields.get('guard')}", fields)
         else:
             emit(name, fields)
@@ -71,8 +75,11 @@ class Reports:
             connection: whose life is over.
             reason: why the transport is gone; None when there was none.
         """
-        ours, fields = connection.reason, who(connection)
+        ours, fields, figures = connection.reason, who(connection), self.figures
+        figures.bytes_in += connection.received
+        figures.bytes_out += connection.sent
         if ours is not None and connection.state == "refused":
+            figures.refused[type(ours)] += 1
             self.sampler.emit("refused", type(ours).__name__, lambda: fields | why(ours))
             return
         fields["duration"] = round(connection.age, 3)
@@ -88,7 +95,12 @@ class Reports:
                 emit("malformed", who(connection) | {"problem": "no TLS came where TLS should begin"})
         if connection.known is not None:
             fields |= claims(connection.known)
-        emit("closed" if ours is None else "cut", fields)
+        if ours is None:
+            figures.closed += 1
+            emit("closed", fields)
+        else:
+            figures.cut[type(ours)] += 1
+            emit("cut", fields)
 
     def turned_away(self, host: str, port: int, number: int, reason: Reason) -> None:
         """Tell that a connection was refused for which nothing was made.
@@ -103,6 +115,7 @@ class Reports:
         def fields() -> dict[str, object]:
             return {"client.address": unmapped(host), "client.port": port, "session": number} | why(reason)
 
+        self.figures.refused[type(reason)] += 1
         self.sampler.emit("refused", type(reason).__name__, fields)
 
 

@@ -12,6 +12,7 @@ from netguard import events
 from netguard.clients.ident_service import Idents
 from netguard.clients.names_service import Names
 from netguard.errors import OptionError
+from netguard.figures import Figures
 from netguard.load.signals import Signals
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class Service:
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
         native: whether ports are to carry connections by our own transport, where they can.
+        figures: what was counted since the service began.
         penalties: ledgers of misdeeds, for those who list and clear them.
+        offers: what the concerns of a process have for each other, by name: ``heartbeat``, ``reload``, ``drain``.
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
     """
@@ -57,7 +60,9 @@ class Service:
         self.patience = 1.0
         self.style = CLOSE
         self.native = True
+        self.figures = Figures()
         self.penalties: list[Any] = []
+        self.offers: dict[str, Any] = {}
         self.ports: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
@@ -72,6 +77,10 @@ class Service:
         """The clock that everything of this service goes by."""
         return self._clock()
 
+    def seconds(self) -> float:
+        """The present moment."""
+        return self.reactor.seconds()
+
     @cached_property
     def signals(self) -> Signals:
         """The readings of the service's and the machine's load; whoever wants others puts them here."""
@@ -82,12 +91,18 @@ class Service:
         """How many connections live."""
         return sum(each.population for each in self._factories)
 
+    @property
+    def connections(self) -> list[Any]:
+        """The connections that live now, over all ports."""
+        return [one for each in self._factories for one in each.connections]
+
     def join(self, factory: Any) -> None:
         """One more factory belongs to the service."""
         self._factories.add(factory)
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
+        self.figures.told[name] += 1
         events.emit(name, fields)
 
     # time
@@ -98,6 +113,7 @@ class Service:
 
     def late(self, due: float, now: float) -> None:
         """A sweep of one of the factories was due, and comes now: the difference is how much the reactor lags."""
+        self.figures.lags.add(now - due)
         if self._ticking:
             self.signals.lag.tick(due, now)
 

@@ -36,6 +36,7 @@ _RUNNING = {
     "early",
     "encryption",
     "tls_failure",
+    "figures",
     "wrapper",
     "plan",
     "opening",
@@ -56,6 +57,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": {"units"},
     "vocabulary": set(),
     "events": {"errors", "units", "peer", "vocabulary"},
+    "figures": {"errors"},
     # settings
     "options": {"units", "errors"},
     "verbs": {"errors", "packed", "peer", "units"},
@@ -91,8 +93,8 @@ ARROWS: dict[str, set[str]] = {
     "wrapper": {"connection", "early", "facts", "meter", "over", "peer", "transport", "writing"},
     # many connections
     "opening": {"connection", "early", "errors", "guard", "plan"},
-    "reports": {"errors", "events", "facts", "peer", "tls_failure", "verdict", "wire"},
-    "service": {"clients", "errors", "events", "load", "verbs"},
+    "reports": {"errors", "events", "facts", "figures", "peer", "tls_failure", "verdict", "wire"},
+    "service": {"clients", "errors", "events", "figures", "load", "verbs"},
     "refusal": {"meter", "service"},
     "sweep": {"errors", "events", "meter", "wrapper"},
     "admission": {"connection", "early", "encryption", "errors", "opening", "reports", "wrapper"},
@@ -121,7 +123,7 @@ ARROWS: dict[str, set[str]] = {
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "application", "connection", "errors", "units"},
-    "process": {"factory", "events", "errors", "tls_failure", "units"},
+    "process": {"errors", "events", "factory", "figures", "options", "service", "tls_failure", "units"},
     # what a service shows of itself
     "admin": {"endpoint_strings", "errors", "factory", "policy", "process", "service"},
     # ways in

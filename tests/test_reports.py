@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 
 from netguard.errors import Expelled, Idle, TooManyConnections
 from netguard.events import Event
+from netguard.figures import Figures
 from netguard.guards.lifetime import Lifetime
 from netguard.peer import Known
 from netguard.reports import Reports, claims, who, why
@@ -61,7 +62,7 @@ def test_a_reason_of_ours_says_what_would_have_to_change() -> None:
 @pytest.mark.parametrize(("said", "count"), [("wrong version number", 1), ("ssl/tls alert certificate unknown", 0)])
 def test_what_is_no_tls_is_malformed(connection: Any, logged: Any, said: str, count: int) -> None:
     """Where TLS should begin, anything else is told as such; a client that does not trust us speaks TLS."""
-    Reports(lambda: 0.0).last(connection, Failure(SSL.Error([("SSL routines", "", said)])))
+    Reports(lambda: 0.0, Figures()).last(connection, Failure(SSL.Error([("SSL routines", "", said)])))
     problems = [each["problem"] for each in logged.named("malformed")]
     assert problems == ["no TLS came where TLS should begin"] * count
     assert logged.named("closed")[0]["reason"] == f"TLS failed: {said}"
@@ -69,7 +70,7 @@ def test_what_is_no_tls_is_malformed(connection: Any, logged: Any, said: str, co
 
 def test_the_last_event_says_what_passed(connection: Any, logged: Any) -> None:
     """Closed by whatever the transport says, or by nothing at all."""
-    reports = Reports(lambda: 0.0)
+    reports = Reports(lambda: 0.0, Figures())
     reports.last(connection, Failure(ConnectionDone()))
     reports.last(connection, None)
     first, second = told(logged)
@@ -81,7 +82,7 @@ def test_the_last_event_says_what_passed(connection: Any, logged: Any) -> None:
 
 def test_the_last_event_says_who_ended_it(connection: Any, logged: Any) -> None:
     """Cut or refused, whatever the transport says then."""
-    reports = Reports(lambda: 0.0)
+    reports = Reports(lambda: 0.0, Figures())
     connection.reason = Idle(5.0, 6.0)
     connection.state = "cut"
     reports.last(connection, Failure(ConnectionDone()))
@@ -95,7 +96,7 @@ def test_the_last_event_says_who_ended_it(connection: Any, logged: Any) -> None:
 
 def test_what_would_have_been_done_is_sampled_by_guard(connection: Any, logged: Any) -> None:
     """One guard's flood does not hide another's."""
-    reports = Reports(lambda: 0.0)
+    reports = Reports(lambda: 0.0, Figures())
     for _ in range(50):
         reports.tell(connection, "would_pause", guard="One", way="in")
     reports.tell(connection, "would_pause", guard="Two", way="out")
@@ -107,14 +108,14 @@ def test_what_would_have_been_done_is_sampled_by_guard(connection: Any, logged: 
 
 def test_details_are_told_only_on_wish(connection: Any, logged: Any) -> None:
     """They are of level debug."""
-    Reports(lambda: 0.0, verbose=False).tell(connection, "opened")
-    Reports(lambda: 0.0).tell(connection, "opened")
+    Reports(lambda: 0.0, Figures(), verbose=False).tell(connection, "opened")
+    Reports(lambda: 0.0, Figures()).tell(connection, "opened")
     assert len(logged.named("opened")) == 2  # one of them by the connection itself
 
 
 def test_who_was_turned_away_is_told_like_who_was_refused(logged: Any) -> None:
     """By the address as its socket has it; an IPv4-mapped one is an IPv4 address."""
-    Reports(lambda: 0.0).turned_away("::ffff:192.0.2.7", 7, 9, TooManyConnections(1, 2))
+    Reports(lambda: 0.0, Figures()).turned_away("::ffff:192.0.2.7", 7, 9, TooManyConnections(1, 2))
     (event,) = told(logged)
     assert event == {
         "event": "refused",
@@ -155,7 +156,7 @@ def test_what_ident_says_is_told_as_a_claim_and_last(reply: Any, fields: dict[st
     """In every event from there on; it is foreign text."""
     found: Any = connect(Lifetime("1h")).connection
     found.learn(ident=reply)
-    reports = Reports(lambda: 0.0)
+    reports = Reports(lambda: 0.0, Figures())
     reports.tell(found, "settled")
     reports.last(found, None)
     events = [each["netguard"].fields for name in ("settled", "closed") for each in logged.named(name)]

@@ -31,7 +31,8 @@ def equip(service: Any, house: House, given: Given) -> None:
     from twisted.internet import reactor
 
     if given.reloads:
-        join(service, Reloading(house, given.looks, reactor))
+        house.offers["reload"] = reloading = Reloading(house, given.looks, reactor)
+        join(service, reloading)
 
 
 class Reloading(_Service):  # type: ignore[misc]

@@ -14,7 +14,7 @@ from twisted.scripts import twistd
 
 from netguard.options import Option, options_of
 from netguard.plugins import guard_options
-from netguard.plugins.guard_options import GuardOptions, explain, suggesting
+from netguard.plugins.guard_options import CONCERNS, GuardOptions, explain, suggesting
 from netguard.policy import CATALOGUE, Policy, words
 from netguard.service import Service as House
 from netguard.units import Unit
@@ -59,7 +59,8 @@ def complaint(*words: str) -> str:
 def test_every_option_of_the_catalogue_is_a_flag() -> None:
     """Whatever a guard declares can be typed."""
     names = {name.rstrip("=") for name in GuardOptions().longOpt}
-    assert names == {*words(), "config", "log-format", "verbose", "lock", "help", "version"}
+    besides = {each[0] for concern in CONCERNS for each in (*concern.PARAMETERS, *concern.FLAGS)}
+    assert names == {*words(), *besides, "config", "help", "version"}
 
 
 @pytest.mark.parametrize(("kind", "surface"), [(GuardOptions, "guard"), (PopLike, "pop")])
