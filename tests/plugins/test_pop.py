@@ -593,6 +593,8 @@ WORDS = (
     b"DELE",
     b"RSET",
     b"NOOP",
+    b"UTF8",
+    b"LANG",
 )
 ARGUMENTS = (
     b"",
@@ -610,7 +612,7 @@ ARGUMENTS = (
 OURS = re.compile(
     rb"(\+OK|-ERR) [a-zA-Z0-9 ,/\[\]-]+|SASL [A-Z0-9 -]+"
     rb"|\+OK 1 17[0-9]+[.]hello[.]host|\+OK|[A-Z-]+|IMPLEMENTATION netguard"
-    rb"|1 25|1 [!-~]+|Subject: hello||hello|\."
+    rb"|1 25|1 [!-~]+|Subject: hello||hello|\.|UTF8 USER|i-default English|en English"
 )
 
 
