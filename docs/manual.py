@@ -98,6 +98,8 @@ _VALUES = {
     "listen": "ENDPOINT",
     "lock": "FILE",
     "log-format": "FORMAT",
+    "log-size": "SIZE",
+    "log-keep": "NUMBER",
     "maildir": "DIR",
     "tls": "PEM",
     "tls-ca": "PEM",

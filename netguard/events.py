@@ -117,8 +117,12 @@ def emit(name: str, fields: Mapping[str, object]) -> None:
         name: a word of the vocabulary.
         fields: plain values; text of any origin may stand in them as it is, the observers escape it.
     """
-    event = {**fields, **_COMMON[name], "netguard": Event(name, fields), "log_time": time.time()}
-    globalLogPublisher(event)
+    globalLogPublisher(made(name, fields))
+
+
+def made(name: str, fields: Mapping[str, object]) -> LogEvent:
+    """The event as ``twisted.logger`` carries it, sent to nobody."""
+    return {**fields, **_COMMON[name], "netguard": Event(name, fields), "log_time": time.time()}
 
 
 _Fields = Mapping[str, object] | Callable[[], Mapping[str, object]]
@@ -202,8 +206,8 @@ def _level(event: LogEvent) -> str:
     return str(cast("NamedConstant", event.get("log_level") or LogLevel.info).name)
 
 
-def as_json(event: LogEvent) -> str:
-    """One event of ``twisted.logger`` as one line of JSON, flat, without its line end."""
+def row_of(event: LogEvent) -> dict[str, object]:
+    """One event of ``twisted.logger`` as names and plain values: ``time``, ``level``, ``event``, ``message`` first."""
     ours = event.get("netguard")
     row: dict[str, object] = {"time": _stamp(event), "level": _level(event)}
     if isinstance(ours, Event):
@@ -214,16 +218,26 @@ def as_json(event: LogEvent) -> str:
         row |= {"namespace": printable(event.get("log_namespace", "-"))}
         if "log_failure" in event:
             row["failure"] = printable(event["log_failure"].getTraceback(), 8000)
-    return json.dumps(row, ensure_ascii=True)
+    return row
+
+
+def as_json(event: LogEvent) -> str:
+    """One event of ``twisted.logger`` as one line of JSON, flat, without its line end."""
+    return json.dumps(row_of(event), ensure_ascii=True)
 
 
 def as_text(event: LogEvent) -> str:
     """One event of ``twisted.logger`` as one line of text, without its line end."""
+    return f"{_stamp(event)} {as_message(event)}"
+
+
+def as_message(event: LogEvent) -> str:
+    """The same without its time, for logs that write that themselves."""
     ours = event.get("netguard")
     line = str(ours) if isinstance(ours, Event) else printable(formatEvent(event), 2000)
     if "log_failure" in event:
         line += " failure=" + printable(event["log_failure"].getTraceback(), 8000)
-    return f"{_stamp(event)} [{printable(event.get('log_namespace', '-'), 60)}#{_level(event)}] {line}"
+    return f"[{printable(event.get('log_namespace', '-'), 60)}#{_level(event)}] {line}"
 
 
 def line_observer(out: TextIO, write: Callable[[LogEvent], str], *, verbose: bool = False) -> ILogObserver:

@@ -186,6 +186,16 @@ VOCABULARY: Mapping[str, Kind] = {
         "A file could not be used when it was read again: `reason` names it; all is as before with it.",
         {"reason": "server.pem: the certificate is not for the key"},
     ),
+    "log_lost": Kind(
+        LogLevel.error,
+        "Lines could not be written to the log; told once they can, `count` of them, for the `reason` of the first.",
+        {"count": 381, "reason": "No space left on device"},
+    ),
+    "log_stuck": Kind(
+        LogLevel.error,
+        "The log cannot be reopened or rotated; it goes on where it is, and nothing is lost.",
+        {"reason": "cannot rotate /var/log/pop.log: user 110 may not write in /var/log"},
+    ),
     "session": Kind(
         LogLevel.info,
         "A session of the service ended; one line with what it did.",

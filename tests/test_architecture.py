@@ -123,7 +123,7 @@ ARROWS: dict[str, set[str]] = {
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
     "pop3": {"wire", "accounts", "events", "application", "connection", "errors", "units"},
-    "process": {"errors", "events", "factory", "figures", "options", "service", "tls_failure", "units"},
+    "process": {"errors", "events", "factory", "figures", "options", "service", "tls_failure", "units", "wire"},
     # what a service shows of itself
     "admin": {"endpoint_strings", "errors", "factory", "policy", "process", "service"},
     # ways in
