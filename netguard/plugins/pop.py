@@ -31,6 +31,7 @@ from netguard.plugins.pop_logins import LoginOptions
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
+from netguard.process.threads import let_threads_wait
 from netguard.process.tls import ServerTLS, server_tls
 
 PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
@@ -164,6 +165,7 @@ class PopService(_Service):  # type: ignore[misc]
         super().__init__()
         self._demo = options.demo
         self._reactor = reactor
+        let_threads_wait(reactor)
         self._accounts = options.who_may()
         with _as_later(options.parent or {}):
             self._accounts.verify()
