@@ -85,7 +85,7 @@ def test_in_clear_only_what_may_be_heard(mechanism: str, ports: tuple[int, int])
     """What would give a secret away, and what needs TLS, is neither listed nor taken, whatever was sent with it."""
     with Peer(ports[0]) as peer:
         peer.send(b"CAPA\r\nAUTH\r\n")
-        listed = [peer.line() for _ in range(10 + 5)]
+        listed = [*iter(peer.line, b".\r\n"), *iter(peer.line, b".\r\n")]
         assert not any(mechanism.encode() in each.split() for each in listed)
         right = line(f"\0{USER}\0{PASSWORD}".encode())
         assert peer.ask(f"AUTH {mechanism} ".encode() + right).startswith(b"-ERR")
