@@ -239,6 +239,13 @@ def test_every_test_that_is_named_is_there(name: str) -> None:
     assert (ROOT / file).is_file()
 
 
+def test_every_row_of_the_checklist_says_yes_with_a_test() -> None:
+    """That the tests are there is tested above."""
+    table = (DOCS / "standards.md").read_text().partition("### The checklist\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| .+ \| yes \| (`tests/\S+::\S+`(?:, )?)+ \|$", table, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 44))
+
+
 def test_the_contract_and_its_tests_are_one_list() -> None:
     """Every item of the wrapper's contract has tests, and every test has its item."""
     tests = set(re.findall(r"def (test_\d\d)_", (ROOT / "tests" / "test_wrapper_contract.py").read_text()))

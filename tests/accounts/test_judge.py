@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import evolve
@@ -17,7 +18,7 @@ from netguard.accounts.totp import Totp
 from netguard.wire import otp, scram
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 CHEAP = Cost(memory=64, passes=1, lanes=1)
@@ -97,6 +98,38 @@ def test_no_mock_lets_anybody_in(store: Store) -> None:
     for name in (b"alice", b"nobody"):
         assert yes(store).check_password(name, b"wrong") is None
         assert yes(store).check_apop(name, b"", b"") is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "attempt"),
+    [
+        ({"scram-sha-256": VERIFIER}, lambda judge: judge.check_password(b"alice", b"wrong")),
+        ({"apop": "secret"}, lambda judge: judge.check_apop(b"alice", b"<stamp>", b"0" * 32)),
+        ({"apop": "secret"}, lambda judge: judge.check_cram(b"alice", b"<challenge>", b"0" * 32)),
+        ({"otp": str(CHAIN)}, lambda judge: judge.check_password(b"alice", b"0" * 16)),
+        ({"totp": CLOCK}, lambda judge: judge.check_password(b"alice", b"000000")),
+    ],
+    ids=["scram", "apop", "cram-md5", "otp", "totp"],
+)
+def test_secrets_are_compared_in_constant_time(
+    stored: dict[str, str],
+    attempt: Callable[[Judge], object],
+    store: Store,
+    judge: Judge,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By `hmac.compare_digest`, which sees each secret of this kind; Argon2id is compared by `cryptography`."""
+    store.add("alice", stored)
+    compared: list[object] = []
+    real = hmac.compare_digest
+
+    def watched(one: Any, other: Any) -> bool:
+        compared.append(one)
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    assert attempt(judge) is None
+    assert compared
 
 
 # One-time passwords by count

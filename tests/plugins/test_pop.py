@@ -26,6 +26,7 @@ from twisted.internet.threads import deferToThread
 from twisted.python import usage
 
 from netguard.accounts.store import Store
+from netguard.guards.idle_timeout import IdleTimeout
 from netguard.plugins import pop
 from netguard.plugins.listening import CannotServeError, ListeningService
 from netguard.policy import Policy
@@ -478,6 +479,12 @@ def test_login_timeout(site: Site) -> None:
             assert honest.ask(b"NOOP") == b"+OK\r\n"
         (cut,) = server.wait_for("cut")
         assert (cut["option"], cut["limit"]) == ("login", "1s")
+
+
+def test_a_silent_client_has_ten_minutes() -> None:
+    """As RFC 1939 asks in section 3, unless the operator says otherwise."""
+    guards = parsed("--maildir", "/mail/{user}", "--accounts", "a").policy.guards
+    assert [each.after for each in guards if isinstance(each, IdleTimeout)] == [600.0]
 
 
 @pytest.mark.parametrize("secure", [False, True])

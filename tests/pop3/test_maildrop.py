@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,32 @@ async def test_a_session_with_threads(mailbox: Mailbox) -> None:
     assert await drop.commit([0, 1]) == 0
     drop.release()
     assert mailbox.left() == []
+
+
+async def test_the_reactor_waits_for_no_file(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever may wait for a disk is done in threads, from the lock to what is kept for the next session."""
+    waiting: list[tuple[str, bool]] = []
+
+    def watched(name: str) -> Any:
+        real = getattr(os, name)
+
+        def call(*args: Any, **options: Any) -> Any:
+            waiting.append((name, threading.current_thread() is threading.main_thread()))
+            return real(*args, **options)
+
+        return call
+
+    mailbox.put("new/1.a", b"Subject: one\n\nbody\n")
+    mailbox.put("cur/2.b:2,S")
+    for name in ("open", "scandir", "unlink", "fsync", "rename", "replace"):
+        monkeypatch.setattr(os, name, watched(name))
+    monkeypatch.setattr(mail_files, "open_at_hand", lambda _: None)  # which never waits
+    drop = await mailbox.open(deferToThread)
+    await sent(drop, 0)
+    assert await drop.commit([0]) == 0
+    drop.release()
+    assert {"open", "scandir", "unlink", "fsync"} <= {name for name, _ in waiting}
+    assert [name for name, in_the_reactor in waiting if in_the_reactor] == []
 
 
 NUMBERS = count()

@@ -119,9 +119,9 @@ def test_no_header_takes_long(unit: str) -> None:
     """The worst header there can be takes some milliseconds, not some square of its length."""
     message = b"X:" + unit.encode() * LONGEST
     began = process_time()
-    made = ascii_of(message[: 2 * LONGEST])
+    made = ascii_of(message)
     assert process_time() - began < 2
-    assert len(made) <= 12 * LONGEST
+    assert len(made) <= len(message) + 12 * LONGEST
 
 
 def test_the_header_of_a_reply_is_ascii_and_the_size_is_that_of_the_mail() -> None:
