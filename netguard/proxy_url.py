@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
 
+from netguard.secret import Secret, hidden
 from netguard.units import Unit
 
 _SCHEMES = {
@@ -31,15 +32,15 @@ class Credentials:
 
     Args:
         user: the user's name.
-        secret: the password; empty for SOCKS 4, which has none.
+        secret: the password, text or :class:`~netguard.secret.Secret`; empty for SOCKS 4, which has none.
     """
 
     user: str
-    secret: str = field(default="", repr=False)
+    secret: Secret = field(factory=Secret, converter=hidden)
 
     def encoded(self) -> tuple[bytes, bytes]:
-        """Both as UTF-8."""
-        return self.user.encode(), self.secret.encode()
+        """Both as UTF-8; to be used at once."""
+        return self.user.encode(), self.secret.reveal()
 
 
 @frozen

@@ -218,6 +218,11 @@ VOCABULARY: Mapping[str, Kind] = {
         "Somebody logged in whose one-time passwords run out: fewer than `limit` are left, and a new chain is due.",
         {**_PEER, "left": 9, "limit": 10, "user": "alice"},
     ),
+    "unhardened": Kind(
+        LogLevel.warn,
+        "Core dumps or debuggers cannot be kept from this process; `reason` says why.",
+        {"option": "core-dumps", "reason": "debuggers cannot be kept out here: Function not implemented"},
+    ),
     "started": Kind(LogLevel.info, "The service runs.", {}),
     "stopped": Kind(LogLevel.info, "The service has stopped.", {}),
 }

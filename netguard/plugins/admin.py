@@ -19,6 +19,7 @@ from netguard.errors import OptionError
 from netguard.plugins.concerns import Given, join
 from netguard.plugins.listening import ListeningService
 from netguard.process.tls import ServerTLS, TLSTrouble, server_tls
+from netguard.secret import Secret
 
 if TYPE_CHECKING:
     from netguard.service import Service as House
@@ -51,7 +52,7 @@ class Token:
 
     def __call__(self) -> str:
         """The token of the moment."""
-        return self._token
+        return self._token.reveal().decode()
 
     def reload(self) -> None:
         """Read the file again; what cannot be used changes nothing."""
@@ -61,7 +62,7 @@ class Token:
             raise OptionError(f"--admin-token: {why}") from None
         if len(token) < SHORTEST:
             raise OptionError(f"--admin-token: a token of less than {SHORTEST} characters can be guessed")
-        self._token = token
+        self._token = Secret(token)
 
 
 SHORTEST = 16

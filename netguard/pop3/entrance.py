@@ -108,7 +108,7 @@ class Entrance:
     async def _refuse(self, refused: Refused, began: float) -> None:
         """Let the client wait until it may know, then tell the guards."""
         self.denied += 1
-        self.claimed = self._attempt.pseudonym(self._settings.key)
+        self.claimed = self._attempt.pseudonym(self._settings.key.reveal())
         if not refused.at_once:
             await self._hold_back(began)
         if refused.guessed:
@@ -117,7 +117,7 @@ class Entrance:
     def _blame(self) -> None:
         """Tell the guards. The same name with the same secret counts once: a mail program that knows no better."""
         if self._guarded is not None:
-            self._guarded.misdeed("failed-login", once=self._attempt.token(self._settings.key))
+            self._guarded.misdeed("failed-login", once=self._attempt.token(self._settings.key.reveal()))
 
     async def _hold_back(self, began: float) -> None:
         settings = self._settings

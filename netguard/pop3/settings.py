@@ -9,6 +9,7 @@ from attrs import Attribute, field, frozen
 
 from netguard.pop3.channel import bindings
 from netguard.pop3.login_delays import LoginDelays
+from netguard.secret import Secret
 from netguard.wire import apop
 from netguard.wire.mechanisms import EXTERNAL, Circumstances
 
@@ -50,7 +51,7 @@ class Settings:
     #: What a connection is like outside TLS.
     clear: Circumstances = field(init=False)
     #: Makes pseudonyms of names that were refused; without it no reader of the log can guess a name back.
-    key: bytes = field(init=False, repr=False, factory=lambda: os.urandom(16))
+    key: Secret = field(init=False, factory=lambda: Secret(os.urandom(16)))
 
     @delays.default
     def _delays(self) -> LoginDelays:

@@ -44,7 +44,8 @@ from tests.programs import LOOPBACK, free_port, needs, running
 # Twisted hands pyOpenSSL's own objects to pyOpenSSL.
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 
-JOE = Credentials("joe", "correct horse")
+HUSH = "correct horse"
+JOE = Credentials("joe", HUSH)
 PAGE = b"the page " * 20_000
 FORBIDDEN = "127.0.0.3"
 """Dante's rules do not allow to connect here."""
@@ -75,7 +76,7 @@ socks pass {{ from: 0/0 to: 0/0 }}
 @contextmanager
 def microsocks(folder: Path, port: int) -> Iterator[None]:
     """microsocks, which wants a login."""
-    words = ("-i", LOOPBACK, "-p", str(port), "-u", JOE.user, "-P", JOE.secret)
+    words = ("-i", LOOPBACK, "-p", str(port), "-u", JOE.user, "-P", HUSH)
     with running("microsocks", *words, cwd=folder, port=port):
         yield
 
@@ -83,7 +84,7 @@ def microsocks(folder: Path, port: int) -> Iterator[None]:
 @contextmanager
 def tinyproxy(folder: Path, port: int) -> Iterator[None]:
     """tinyproxy, which wants a login, without a blank in it."""
-    login = f"BasicAuth {JOE.user} {JOE.secret.replace(' ', '-')}"
+    login = f"BasicAuth {JOE.user} {HUSH.replace(' ', '-')}"
     (folder / "tinyproxy.conf").write_text(f"Port {port}\nListen {LOOPBACK}\nTimeout 60\nAllow {LOOPBACK}\n{login}\n")
     with running("tinyproxy", "-d", "-c", "tinyproxy.conf", cwd=folder, port=port):
         yield
@@ -162,7 +163,7 @@ WAYS = [
     Way("sshd", "4", passes_ends=True),
     Way("sshd", "4a", passes_ends=True),
     Way("sshd", "5", passes_ends=True),
-    Way("tinyproxy", "http", Credentials(JOE.user, JOE.secret.replace(" ", "-"))),
+    Way("tinyproxy", "http", Credentials(JOE.user, HUSH.replace(" ", "-"))),
 ]
 HOSTS = {"4": [LOOPBACK], "4a": [LOOPBACK, "localhost"], "5": [LOOPBACK, "::1", "localhost"]}
 HOSTS["http"] = HOSTS["5"]
@@ -186,7 +187,7 @@ def url_of(way: Way, proxies: Callable[[str], int]) -> str:
     """The same proxy, as a URL says it."""
     scheme = way.version if way.version == "http" else f"socks{way.version}"
     who = way.credentials
-    login = f"{who.user}:{who.secret.replace(' ', '%20')}@" if who else ""
+    login = f"{who.user}:{who.secret.reveal().decode().replace(' ', '%20')}@" if who else ""
     return f"{scheme}://{login}{LOOPBACK}:{proxies(way.program)}"
 
 
