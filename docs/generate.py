@@ -141,7 +141,7 @@ claims, or why it names nobody; it proves nothing |
 | `new.…` | for `heartbeat`: by how much a figure has grown since the line before; those that have not are left out |
 | `interval` | for `heartbeat`: how often a line comes, or `off` when this was the last |
 | `way` | for `would_pause`: `in` or `out` |
-| `service` | for `guarding` and `unguarded`: what it is |
+| `service` | for `guarding` and `unguarded`: what it is; for `started` and `stopped`: the plugin's name |
 
 netguard-pop adds, in `session`: `tls`, `mechanism` (`apop`, `password`, one of SASL such as
 `scram-sha-256`, or `-`), `denied` (failed logins), `retrieved`
@@ -155,7 +155,6 @@ in a session, then how many more there are. In `otp_low`: `left`, `limit` and `u
 
 `accepted` and `opened` are two lines for every connection: they are told when asked for, by `--verbose`. (In Python,
 `Policy.wrap` tells them unless `verbose=False`, and `line_observer` writes them with `verbose=True`.)
-`started` and `stopped` are words for services to come; nothing tells them yet.
 
 `--log-format text` and `--log-format json` write these lines in place of twistd's log; in Python:
 

@@ -47,7 +47,8 @@ line wins. `off` switches one off, as in `--idle off`.
 ## Signals
 
 SIGTERM, SIGINT
-: Stop.
+: Stop: close the ports, let connections finish for as long as `--drain` says, cut the rest. A second signal cuts them
+  at once.
 
 SIGUSR2
 : Switch the heartbeat (`--heartbeat`) on or off; either way a line comes at once.
@@ -61,8 +62,11 @@ SIGHUP
 1
 : An option, a file, the accounts or a certificate cannot be used, or a port cannot be had: one line says why.
 
+0
+: It was stopped by SIGTERM or SIGINT, and nobody had to be cut.
+
 by the signal
-: It was stopped in order.
+: It was stopped, and somebody had to be cut.
 
 ## Examples
 
@@ -94,6 +98,7 @@ _VALUES = {
     "accounts": "FILE",
     "config": "FILE",
     "heartbeat": "INTERVAL",
+    "drain": "DURATION",
     "hostname": "NAME",
     "listen": "ENDPOINT",
     "lock": "FILE",

@@ -1,4 +1,4 @@
-"""Factory in, factory out: admission, the live connections, their sweep and their end."""
+"""Factory in, factory out: admission, the live connections and their sweep."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import IProtocolFactory, IProtocolNegotiationFactory
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer, providedBy
 
 from netguard.admission import Admission, Follower
-from netguard.errors import Draining, Expelled, Reason
+from netguard.ending import Ending
+from netguard.errors import Draining, Reason
 from netguard.opening import Opening
 from netguard.peer import Caller
 from netguard.plan import Memory
@@ -38,7 +38,7 @@ _numbers = count(1)
 
 
 @implementer(IProtocolFactory)
-class GuardedFactory(Admission):
+class GuardedFactory(Admission, Ending):
     """A factory whose connections are guarded.
 
     Args:
@@ -66,12 +66,11 @@ class GuardedFactory(Admission):
         service: Service | None = None,
         verbose: bool = True,
     ) -> None:
+        super().__init__()
         self.wrapped = wrapped
         self.observed = observed
         self._reactor = reactor
         self._live: dict[Wrapper, None] = {}
-        self._waiting: list[Deferred[None]] = []
-        self.closed = False
         self.follower: Follower | None = None
         self.guards = tuple(guards)
         self.memory = Memory()
@@ -218,9 +217,7 @@ class GuardedFactory(Admission):
         """The last application may have heard of its end."""
         if not self._live:
             self._sweep.rest()
-            waiting, self._waiting = self._waiting, []
-            for each in waiting:
-                each.callback(None)
+            self._emptied()
 
     # what is told
 
@@ -245,29 +242,6 @@ class GuardedFactory(Admission):
         """
         return self.service.reload()
 
-    # the end
-
-    def close(self) -> None:
-        """Admit nobody any more; those who are in stay."""
-        self.closed = True
-
-    def when_empty(self) -> Deferred[None]:
-        """Fire once no connection lives."""
-        if not self._live:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._waiting.append(waiting)
-        return waiting
-
-    def abort_all(self, reason: Reason | None = None) -> None:
-        """Cut every connection.
-
-        Args:
-            reason: what the applications are told; :class:`netguard.errors.Expelled` unless given.
-        """
-        for each in list(self._live):
-            each.connection.cut(reason or Expelled())
-
     # what is the wrapped factory's own
 
     def doStart(self) -> None:
@@ -276,10 +250,10 @@ class GuardedFactory(Admission):
         self.wrapped.doStart()
 
     def doStop(self) -> None:
-        """Stop the wrapped factory; nothing of ours is left behind."""
+        """Stop the wrapped factory, a closed one behind its last connection; nothing of ours is left behind."""
         self._reports.sampler.finish()
         self._sweep.closes()
-        self.wrapped.doStop()
+        self._stop_application()
 
     def acceptableProtocols(self) -> list[bytes]:
         """The application's ALPN protocols; asked only when the wrapped factory offers some."""

@@ -51,6 +51,7 @@ class Service:
         offers: what the concerns of a process have for each other, by name: ``heartbeat``, ``reload``, ``drain``.
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
+        closed: nobody is admitted any more, and whatever begins to listen is stopped at once.
     """
 
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
@@ -70,7 +71,7 @@ class Service:
         self._judges: list[Callable[[Any, Misdeed], object]] = []
         self._readers: list[Callable[[], object]] = []
         self._ticked = -inf
-        self.restless = False
+        self.restless = self.closed = False
 
     @cached_property
     def reactor(self) -> IReactorTime:
@@ -99,6 +100,19 @@ class Service:
     def join(self, factory: Any) -> None:
         """One more factory belongs to the service."""
         self._factories.add(factory)
+        if self.closed:
+            factory.close()
+
+    @property
+    def factories(self) -> list[Any]:
+        """The factories that belong to the service."""
+        return list(self._factories)
+
+    def close(self) -> None:
+        """Admit nobody any more, for good; those who are in stay."""
+        self.closed = True
+        for each in self.factories:
+            each.close()
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
@@ -186,12 +200,14 @@ class Service:
     def listens(self, port: Any) -> None:
         """A port accepts connections for this service."""
         self.ports.append(port)
-        if self._holders:
+        if self.closed:
+            port.stopListening()
+        elif self._holders:
             port.stopReading()
 
     def pause_accepting(self, who: str) -> bool:
         """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""
-        ports = _open(self.ports)
+        ports = self.open_ports
         if ports and not self._holders:
             for each in ports:
                 each.stopReading()
@@ -204,10 +220,15 @@ class Service:
         if who in self._holders:
             self._holders.remove(who)
             if not self._holders:
-                for each in _open(self.ports):
+                for each in self.open_ports:
                     each.startReading()
 
+    @property
+    def accepting(self) -> bool:
+        """Whether nobody holds the ports."""
+        return not self._holders
 
-def _open(ports: list[Any]) -> list[Port]:
-    """The ports that still listen, and that can stop for a while."""
-    return [each for each in ports if getattr(each, "connected", False) and hasattr(each, "stopReading")]
+    @property
+    def open_ports(self) -> list[Port]:
+        """The ports that still listen, and that can stop for a while."""
+        return [each for each in self.ports if getattr(each, "connected", False) and hasattr(each, "stopReading")]

@@ -45,6 +45,8 @@ _RUNNING = {
     "service",
     "admission",
     "application",
+    "drainable",
+    "ending",
     "factory",
 }
 _SERVICE = {"wire", "clients", "accounts", "pop3", "process"}
@@ -84,6 +86,7 @@ ARROWS: dict[str, set[str]] = {
     "facts": {"errors", "meter", "packed", "peer", "plan", "units", "verbs"},
     "connection": {"errors", "facts", "meter", "plan", "verbs"},
     "application": {"connection"},
+    "drainable": set(),
     "backlog": set(),
     "writing": {"backlog", "connection", "meter"},
     "transport": {"backlog", "connection"},
@@ -99,9 +102,11 @@ ARROWS: dict[str, set[str]] = {
     "refusal": {"meter", "service"},
     "sweep": {"errors", "events", "meter", "wrapper"},
     "admission": {"connection", "early", "encryption", "errors", "opening", "reports", "wrapper"},
+    "ending": {"errors", "wrapper"},
     "factory": {
         "admission",
         "connection",
+        "ending",
         "errors",
         "events",
         "guard",
@@ -123,6 +128,7 @@ ARROWS: dict[str, set[str]] = {
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
+    "pop3": {"wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "errors", "units"},
     "process": {"errors", "events", "factory", "figures", "options", "service", "tls_failure", "units", "wire"},
     # what a service shows of itself

@@ -11,6 +11,7 @@ The rules of this file:
 """
 
 from netguard.errors.cuts import (
+    DrainOver,
     Expelled,
     HandshakeTooSlow,
     Idle,
@@ -56,6 +57,7 @@ __all__ = [
     "ContradictoryOptions",
     "Denied",
     "DeniedByFile",
+    "DrainOver",
     "Draining",
     "Expelled",
     "HandshakeTooSlow",

@@ -94,3 +94,10 @@ class Expelled(Reason):
     """An operator, or the closing service at its deadline, ended the connection."""
 
     summary = "ended by the service"
+
+
+class DrainOver(Expelled):
+    """The service stops, and the connection was not done within the time that such have."""
+
+    option, unit = "drain", units.duration
+    summary = "the service stops, and the connection was not done in time"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import DeferredList, maybeDeferred
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
@@ -173,7 +173,7 @@ class PopService(_Service):  # type: ignore[misc]
             opener = MaildirOpener(options["maildir"], single=single, uidl=options["uidl"])
             _look_for_mail(options["maildir"], single=single)
         tls = server_tls(*options.tls, alpn=(b"pop3",), client_ca=options["tls-ca"]) if options.tls else None
-        factory = Pop3Factory(
+        self._factory = factory = Pop3Factory(
             self._accounts,
             opener,
             reactor=reactor,
@@ -224,10 +224,9 @@ class PopService(_Service):  # type: ignore[misc]
         terminal.flush()
 
     def stopService(self) -> Any:
-        """Stop to listen, and close the accounts."""
-        stopping = super().stopService()
-        self._accounts.close()
-        return stopping
+        """Stop to listen; once nobody is removing messages any more, close the accounts."""
+        stopping = DeferredList([maybeDeferred(super().stopService), self._factory.when_settled()])
+        return stopping.addCallback(lambda _: self._accounts.close())
 
 
 @contextmanager

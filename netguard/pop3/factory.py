@@ -15,6 +15,7 @@ from netguard.pop3.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress, IReactorTime
 
     from netguard.accounts.interface import SaslAccounts
@@ -68,6 +69,10 @@ class Pop3Factory(ServerFactory):
         """
         head, end = b"-ERR [SYS/TEMP] ", b"\r\n"
         return head + text.encode("ascii", "replace")[: _LONGEST_ANSWER - len(head + end)] + end
+
+    def when_settled(self) -> Deferred[None]:
+        """Fire when no session is removing messages, the client of which may be gone."""
+        return self.settings.updates.when_over()
 
     def buildProtocol(self, addr: IAddress | None) -> Pop3Session:
         """Make the session of one connection (IProtocolFactory)."""

@@ -21,6 +21,7 @@ from netguard.pop3.account_limits import impose
 from netguard.pop3.entrance import Entrance
 from netguard.pop3.login import Entered
 from netguard.pop3.outlet import Outlet
+from netguard.pop3.parting import Parting
 from netguard.pop3.record import Record, failure_fields, mechanism_of, running_out, whose, word_for
 from netguard.pop3.transfer import Outcome, Transfer
 from netguard.wire import pop3_events as ev
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     _Work = Coroutine[Deferred[Any], Any, None]
 
 
-class Pop3Session(Protocol):
+class Pop3Session(Parting, Protocol):
     """The server's side of one connection.
 
     Args:
@@ -220,7 +221,8 @@ class Pop3Session(Protocol):
         failed = len(request.deleted)
         self._updating = True
         try:
-            failed = await self._mailbox.commit(request.deleted)
+            with self._settings.updates:
+                failed = await self._mailbox.commit(request.deleted)
         except Exception:  # noqa: BLE001 - a file system may fail in any way; nothing is then said to be removed
             self._trouble("removing messages")
         self._updating = False

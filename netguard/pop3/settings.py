@@ -9,7 +9,11 @@ from attrs import Attribute, field, frozen
 
 from netguard.pop3.channel import bindings
 from netguard.pop3.login_delays import LoginDelays
+<<<<<<< HEAD
 from netguard.secret import Secret
+=======
+from netguard.pop3.updates import Updates
+>>>>>>> d2112ed (Drain on SIGTERM: close the ports, let connections finish, cut the rest at a deadline; POP3 sessions and other applications have a say)
 from netguard.wire import apop
 from netguard.wire.mechanisms import EXTERNAL, Circumstances
 
@@ -46,6 +50,8 @@ class Settings:
     terms: LoginTerms
     #: Who has to wait for the next login.
     delays: LoginDelays = field(init=False)
+    #: Who is removing messages.
+    updates: Updates = field(init=False, factory=Updates)
     #: Those of the mechanisms whose questions the accounts can answer.
     enabled: tuple[str, ...] = field(init=False)
     #: What a connection is like outside TLS.

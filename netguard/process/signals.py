@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) -> Callable[[], None]:
+def on_signal(
+    number: signal.Signals, do: Callable[[], object], reactor: Any, *, instead: bool = False
+) -> Callable[[], None]:
     """Call a function each time the process gets a signal, besides what an application has for it already.
 
     Args:
@@ -18,6 +20,7 @@ def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) ->
         do: called in the reactor's thread, never in the middle of something else. Several signals that come close
             together may be one call.
         reactor: the reactor (``IReactorFromThreads``).
+        instead: call it in the place of what was there, which is called by nobody then.
 
     Returns:
         What ends it: call it, and the signal does again what it did before.
@@ -29,7 +32,7 @@ def on_signal(number: signal.Signals, do: Callable[[], object], reactor: Any) ->
 
     def heard(number: int, frame: FrameType | None) -> None:
         reactor.callFromThread(do)
-        if callable(before):
+        if callable(before) and not instead:
             before(number, frame)
 
     signal.signal(number, heard)

@@ -56,6 +56,9 @@ BATCH = 64
 
 _PLAIN = Circumstances()
 
+STOPPING = End(b"-ERR [SYS/TEMP] the service stops, try again later\r\n", "draining")
+"""What ends a session while the service stops (RFC 3206)."""
+
 
 class MachineMisused(Exception):
     """The caller reported an outcome that nobody waited for. The defect is ours, never a client's."""
@@ -83,6 +86,7 @@ class Pop3Machine:
     Attributes:
         state: where the session is.
         blocked: set it while the client does not take its answers; commands then wait.
+        draining: set it, and the next command is answered by the end of the session, unless it is QUIT.
     """
 
     def __init__(
@@ -95,7 +99,7 @@ class Pop3Machine:
         host: str = "localhost",
     ) -> None:
         self.state = State.AUTHORIZATION
-        self.blocked = False
+        self.blocked = self.draining = False
         self._stamp = stamp
         self._lines = Lines()
         self._phase: Authorization | Transaction = Authorization(circumstances, stls=stls, random=random, host=host)
@@ -122,6 +126,11 @@ class Pop3Machine:
         return self._lines.pending
 
     @property
+    def idle(self) -> bool:
+        """Whether it waits for the client, and for nobody else."""
+        return self._awaited is None and self.state in (State.AUTHORIZATION, State.TRANSACTION)
+
+    @property
     def sated(self) -> bool:
         """Whether so much waits that the caller should read no more."""
         return self._lines.pending > ENOUGH and self._waiting
@@ -144,7 +153,7 @@ class Pop3Machine:
             for _ in range(BATCH):
                 if self._waiting or (line := self._lines.take(self._phase.longest)) is None:
                     break
-                self._take(self._phase.obey(line))
+                self._take(STOPPING if self.draining and line.upper() != b"QUIT" else self._phase.obey(line))
         except TooLong:
             events += (Malformed("line too long"), b"-ERR line too long\r\n")
             self._end("line too long")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from netguard.wire import mechanisms, pop3, pop3_authorization, pop3_lines, pop3_transaction
 from netguard.wire import pop3_events as ev
 from netguard.wire.pop3 import Pop3Machine
-from tests.pop3machine import DIGEST, MAILS, STAMP, drain, logged_in, new, played, said
+from tests.pop3machine import DIGEST, MAILS, STAMP, answers, drain, logged_in, new, played, said
 
 # Greeting and capabilities
 
@@ -281,3 +281,17 @@ def test_nothing_is_reflected(form: bytes, word: bytes) -> None:
         events = drain(machine, form.replace(b"%s", word))
         assert events
         assert not any(word.lower() in repr(event).encode().lower() for event in events)
+
+
+def test_while_the_service_stops_a_session_ends_with_its_next_command() -> None:
+    """QUIT is obeyed, and what waits behind the end is dropped."""
+    for machine in (new(), logged_in()):
+        assert machine.idle
+        machine.draining = True
+        assert answers(drain(machine, b"NOOP\r\nNOOP\r\n")) == [pop3.STOPPING.answer]
+        assert not machine.idle
+    machine = logged_in()
+    said(machine, b"DELE 1")
+    machine.draining = True
+    assert isinstance(drain(machine, b"QUIT\r\n")[-1], ev.Commit)
+    assert not machine.idle
