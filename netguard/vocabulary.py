@@ -218,15 +218,11 @@ VOCABULARY: Mapping[str, Kind] = {
         "Somebody logged in whose one-time passwords run out: fewer than `limit` are left, and a new chain is due.",
         {**_PEER, "left": 9, "limit": 10, "user": "alice"},
     ),
-<<<<<<< HEAD
     "unhardened": Kind(
         LogLevel.warn,
         "Core dumps or debuggers cannot be kept from this process; `reason` says why.",
         {"option": "core-dumps", "reason": "debuggers cannot be kept out here: Function not implemented"},
     ),
-    "started": Kind(LogLevel.info, "The service runs.", {}),
-    "stopped": Kind(LogLevel.info, "The service has stopped.", {}),
-=======
     "started": Kind(
         LogLevel.info,
         "The service runs; `ports` says how many of its ports accept connections so far.",
@@ -243,5 +239,4 @@ VOCABULARY: Mapping[str, Kind] = {
         " there were, and how many had to be cut.",
         {"service": "netguard-pop", "duration": 86400.25, "drained": 1.751, "connections": 12, "cut": 0},
     ),
->>>>>>> d2112ed (Drain on SIGTERM: close the ports, let connections finish, cut the rest at a deadline; POP3 sessions and other applications have a say)
 }

@@ -128,9 +128,11 @@ ARROWS: dict[str, set[str]] = {
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
-    "pop3": {"wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
-    "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "errors", "units"},
-    "process": {"errors", "events", "factory", "figures", "options", "service", "tls_failure", "units", "wire"},
+    "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
+    "process": {
+        *("connection", "drainable", "errors", "events", "factory", "figures", "options", "service", "tls_failure"),
+        *("units", "wire"),
+    },
     # what a service shows of itself
     "admin": {"endpoint_strings", "errors", "factory", "policy", "process", "service"},
     # ways in

@@ -14,21 +14,13 @@ from twisted.python import usage
 from netguard import config as files
 from netguard.errors import OptionError
 from netguard.options import Option, options_of, spelled_out
-<<<<<<< HEAD
-from netguard.plugins import admin, hardening, heart, locking, logs, reloading
-=======
-from netguard.plugins import admin, draining, heart, locking, logs, reloading
->>>>>>> d2112ed (Drain on SIGTERM: close the ports, let connections finish, cut the rest at a deadline; POP3 sessions and other applications have a say)
+from netguard.plugins import admin, draining, hardening, heart, locking, logs, reloading
 from netguard.plugins.concerns import Concern
 from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
 from netguard.process.instance import SingleInstance
 from netguard.service import Service
 
-<<<<<<< HEAD
-CONCERNS: tuple[Concern, ...] = (locking, logs, hardening, reloading, heart, admin)
-=======
-CONCERNS: tuple[Concern, ...] = (locking, logs, reloading, draining, heart, admin)
->>>>>>> d2112ed (Drain on SIGTERM: close the ports, let connections finish, cut the rest at a deadline; POP3 sessions and other applications have a say)
+CONCERNS: tuple[Concern, ...] = (locking, logs, hardening, reloading, draining, heart, admin)
 """What every service has besides its guards, in the order in which it is checked and joins."""
 
 _WIDTH = 100

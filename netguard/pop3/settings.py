@@ -9,11 +9,8 @@ from attrs import Attribute, field, frozen
 
 from netguard.pop3.channel import bindings
 from netguard.pop3.login_delays import LoginDelays
-<<<<<<< HEAD
-from netguard.secret import Secret
-=======
 from netguard.pop3.updates import Updates
->>>>>>> d2112ed (Drain on SIGTERM: close the ports, let connections finish, cut the rest at a deadline; POP3 sessions and other applications have a say)
+from netguard.secret import Secret
 from netguard.wire import apop
 from netguard.wire.mechanisms import EXTERNAL, Circumstances
 
