@@ -42,11 +42,11 @@ format: $(VENV)/.installed-lint ## Format the sources
 types: $(VENV)/.installed-test $(VENV)/.installed-docs $(VENV)/.installed-lint ## Check types, strictly
 	@$(BIN)/mypy $(ARGS)
 
-docs: $(VENV)/.installed-docs ## Build the documentation and netguard-pop(8); a warning is an error
+docs: $(VENV)/.installed-docs ## Build the documentation and the manual pages; a warning is an error
 	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html $(ARGS)
 	@$(BIN)/python -m sphinx -W --keep-going -q -b man docs docs/_build/man
 	@echo "docs/_build/html/index.html"
-	@echo "docs/_build/man/netguard-pop.8"
+	@echo "docs/_build/man/netguard-pop.8 docs/_build/man/netguard-relay.8"
 
 wheel: $(VENV)/.installed-build ## Build the wheel and the sdist into dist/
 	@rm -rf dist

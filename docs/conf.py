@@ -24,7 +24,10 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_numpy_docstring = False
 
-man_pages = [("reference/netguard-pop", "netguard-pop", "a POP3 server for Maildirs, under guards", author, 8)]
+man_pages = [
+    ("reference/netguard-pop", "netguard-pop", "a POP3 server for Maildirs, under guards", author, 8),
+    ("reference/netguard-relay", "netguard-relay", "guards in front of any TCP server", author, 8),
+]
 
 html_theme = "furo"
 html_title = f"netguard {release}"

@@ -1,7 +1,7 @@
 """Write the pages that the code already knows: `python docs/generate.py`.
 
 The option tables come from the catalogue of guards, the events from their vocabulary, the errors from their
-classes, the rooms from the architecture test, and the manual page from the options of netguard-pop. tests/test_docs.py
+classes, the rooms from the architecture test, and the manual pages from the options of the plugins. tests/test_docs.py
 fails when a page is stale.
 """
 
@@ -30,9 +30,9 @@ OPTIONS_PAGE = """\
 # Options
 
 Every option is declared once, on the field of a guard. From that come the Python argument, the `--flag` of
-`twistd netguard-pop` and `twistd netguard-wrap`, the keyword in a `guard:` endpoint string and the key in a
-`--config` file (TOML), and this page. Defaults in *guard* are on in a bare `guard:` and in `netguard-wrap`,
-those in *pop* in `netguard-pop`; `off` switches one off. Nothing is on by itself in Python.
+`twistd netguard-pop`, `netguard-relay` and `netguard-wrap`, the keyword in a `guard:` endpoint string and the
+key in a `--config` file (TOML), and this page. Defaults in *guard* are on in a bare `guard:`, in `netguard-relay`
+and in `netguard-wrap`, those in *pop* in `netguard-pop`; `off` switches one off. Nothing is on by itself in Python.
 
 An endpoint string:
 
@@ -116,6 +116,7 @@ An event of `twisted.logger` has the name under `event` and these fields beside 
 | --- | --- |
 | `client.address`, `client.port` | the peer, a name where a proxy has resolved it; `unix` for a UNIX socket |
 | `server.address`, `server.port` | for `listening`: the real address, of port 0, too; a UNIX socket has its path |
+| `backend` | the server behind a relay, as `--to` has it, from the moment at which it has the connection |
 | `transport` | for `listening`: `native` where connections are carried by netguard's own transport, else `stock` |
 | `session` | the connection's number, unique within the process; a service's own events about it have the same |
 | `reason` | why it ended: for `refused` and `cut`, what an [error](errors.md) says of itself |
@@ -355,12 +356,15 @@ def _load(path: Path) -> Any:
 
 NOTE = "<!-- Written by docs/generate.py from the code. Change the code, then run it. -->\n\n"
 
+_MANUAL = _load(ROOT / "docs/manual.py")
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/options.md": options_page,
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/rooms.md": rooms_page,
-    "docs/reference/netguard-pop.md": _load(ROOT / "docs/manual.py").page,
+    "docs/reference/netguard-pop.md": _MANUAL.pop,
+    "docs/reference/netguard-relay.md": _MANUAL.relay,
 }
 
 

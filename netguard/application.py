@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from netguard.connection import Connection
+
+if TYPE_CHECKING:
+    from netguard.errors import Reason
 
 _LAYERS = 8
 """How many transports may lie on one another between an application and its guards."""
@@ -48,3 +53,45 @@ def misdeed(transport: object, kind: str, weight: float = 1.0, once: bytes | Non
     found = connection_of(transport)
     if found is not None:
         found.misdeed(kind, weight, once)
+
+
+def note(transport: object, name: str, **about: object) -> None:
+    """Have fields stand in every event of a connection from here on; without guards there are no events.
+
+    Args:
+        transport: what an application has as ``self.transport``.
+        name: the event that tells them first.
+        about: the fields. What a peer could choose does not belong here.
+    """
+    found = connection_of(transport)
+    if found is not None:
+        found.note(about)
+        found.house.report(found, name)
+
+
+def cut(transport: Any, reason: Reason) -> None:
+    """End a connection now, by an abort; where no guard is around, nobody is told why.
+
+    Args:
+        transport: what an application has as ``self.transport``.
+        reason: why.
+    """
+    found = connection_of(transport)
+    if found is None:
+        transport.abortConnection()
+    else:
+        found.cut(reason)
+
+
+def turn_away(transport: Any, reason: Reason) -> None:
+    """End a connection that cannot be served, as those are that guards refuse; without guards it is closed.
+
+    Args:
+        transport: what an application has as ``self.transport``.
+        reason: why.
+    """
+    found = connection_of(transport)
+    if found is None:
+        transport.loseConnection()
+    else:
+        found.turn_away(reason)

@@ -161,9 +161,21 @@ class Connection(Facts):
         if answer is None or self.meter.transport is None:
             self.meter.close()
         else:
-            self.meter.part(answer)
-            self.meter.due = self.house.reactor.seconds() + PARTING
+            self._part(answer)
         return True
+
+    def turn_away(self, reason: Reason) -> None:
+        """The application cannot serve the peer: end the connection in the style in which others are refused."""
+        if self.state == "open":
+            self.state, self.reason = "cut", reason
+            if self.house.service.resets:
+                self.meter.close()
+            else:
+                self._part(self.house.answer or b"")
+
+    def _part(self, text: bytes) -> None:
+        self.meter.part(text)
+        self.meter.due = self.house.reactor.seconds() + PARTING
 
     def settled(self, do: Do) -> None:
         """Call ``do`` when the application says that the peer is past its login."""

@@ -5,6 +5,7 @@ Nothing here changes anything; the verbs are in :mod:`netguard.connection`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from netguard.peer import Addressed, Caller, Known, Peer, address_of, named
@@ -232,6 +233,12 @@ class Facts(Addressed):
             self.known = Known(self._here())
         for name, fact in facts.items():
             setattr(self.known, name, fact)
+
+    def note(self, about: Mapping[str, object]) -> None:
+        """Have these fields stand in every event from here on."""
+        self.learn()
+        if self.known is not None:
+            self.known.notes = {**self.known.notes, **about}
 
     def claim(self, heard: Heard) -> None:
         """Let a claimed address count for the peer from here on."""

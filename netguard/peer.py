@@ -66,6 +66,7 @@ class Known:
     name: object = None
     ident: object = None
     privileged: bool = False
+    notes: Mapping[str, object] = field(factory=dict)
 
     def peer(self) -> Peer:
         """The same as a value."""

@@ -103,7 +103,7 @@ def defaults(surface: str) -> dict[str, str]:
     """The options that are on unless switched off.
 
     Args:
-        surface: ``guard`` for a bare ``guard:`` and for netguard-wrap, ``pop`` for netguard-pop.
+        surface: ``guard`` for a bare ``guard:``, netguard-relay and netguard-wrap, ``pop`` for netguard-pop.
     """
     return {flag: ones[0].defaults[surface] for flag, ones in flags().items() if surface in ones[0].defaults}
 

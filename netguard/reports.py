@@ -143,6 +143,7 @@ def _also(known: Known) -> dict[str, object]:
             about["client.name"] = known.name.name
     if known.privileged:
         about["client.privileged"] = "yes"
+    about.update(known.notes)
     return about
 
 

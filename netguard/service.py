@@ -197,6 +197,11 @@ class Service:
         """The text that refused connections are told, or None."""
         return self.style.removeprefix(_TEXT) if self.style.startswith(_TEXT) else None
 
+    @property
+    def resets(self) -> bool:
+        """Whether refused connections are reset."""
+        return self.style == RESET
+
     def listens(self, port: Any) -> None:
         """A port accepts connections for this service."""
         self.ports.append(port)

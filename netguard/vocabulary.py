@@ -27,6 +27,7 @@ class Kind:
 
 
 _PEER: _Fields = {"client.address": "192.0.2.7", "client.port": 51513, "session": 42}
+_BACKEND = "tcp:127.0.0.1:8080"
 _IDLE: _Fields = {
     "guard": "IdleTimeout",
     "option": "idle",
@@ -76,6 +77,31 @@ VOCABULARY: Mapping[str, Kind] = {
         LogLevel.info,
         "A connection ended by itself: by the peer, the application or the network.",
         {**_PEER, "duration": 1.204, "bytes_in": 97, "bytes_out": 20480, "reason": "Connection was closed cleanly."},
+    ),
+    "relayed": Kind(
+        LogLevel.debug,
+        "A server behind the relay has the connection.",
+        {**_PEER, "backend": _BACKEND},
+    ),
+    "unreachable": Kind(
+        LogLevel.warn,
+        "A server behind the relay did not take a connection; `count` says for how many tries this line stands.",
+        {"backend": _BACKEND, "reason": "Connection was refused by other side: 111: Connection refused.", "count": 1},
+    ),
+    "backend_down": Kind(
+        LogLevel.warn,
+        "A server behind the relay has failed too many checks in a row, and gets no new connections.",
+        {
+            "backend": _BACKEND,
+            "option": "fall",
+            "limit": 3,
+            "reason": "Connection was refused by other side: 111: Connection refused.",
+        },
+    ),
+    "backend_up": Kind(
+        LogLevel.info,
+        "A server behind the relay has passed enough checks in a row, and gets connections again.",
+        {"backend": _BACKEND, "option": "rise", "limit": 2},
     ),
     "malformed": Kind(
         LogLevel.warn,

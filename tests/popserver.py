@@ -188,9 +188,9 @@ class Server:
     err: Output
 
     @classmethod
-    def start(cls, *words: str, cwd: Path) -> Server:
-        """Start ``netguard-pop`` with these options; modules of its folder can be imported."""
-        command = [TWISTD, "-n", "--pidfile=", "netguard-pop", "--log-format", "json", *words]
+    def start(cls, *words: str, cwd: Path, service: str = "netguard-pop") -> Server:
+        """Start a service of netguard's with these options; modules of its folder can be imported."""
+        command = [TWISTD, "-n", "--pidfile=", service, "--log-format", "json", *words]
         process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -256,9 +256,9 @@ def assert_clean(log: str, *secrets: str) -> None:
 
 
 @contextmanager
-def serving(*words: str, cwd: Path) -> Iterator[Server]:
+def serving(*words: str, cwd: Path, service: str = "netguard-pop") -> Iterator[Server]:
     """A server for the time of a block; at the end it must drain on SIGTERM, and leave a clean log."""
-    server = Server.start(*words, cwd=cwd)
+    server = Server.start(*words, cwd=cwd, service=service)
     try:
         yield server
     finally:

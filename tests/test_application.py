@@ -8,7 +8,8 @@ from twisted.internet.protocol import Factory
 from twisted.internet.testing import StringTransport
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 
-from netguard.application import connection_of, misdeed, settle
+from netguard.application import connection_of, cut, misdeed, note, settle, turn_away
+from netguard.errors import NoBackend
 from netguard.guard import Connection, Guard, House, Misdeed, Opener, frozen
 from netguard.guards.lifetime import Lifetime
 from netguard.testing import Application, connect
@@ -72,3 +73,31 @@ def test_where_no_guard_is_nothing_is_settled() -> None:
     peer = connect(Lifetime("1h"))
     peer.vanish()
     assert connection_of(peer.application.transport) is None
+
+
+def test_a_note_stands_in_every_event_from_then_on() -> None:
+    """Beside what is known of the peer; and the event that begins with it is told."""
+    peer: Any = connect(Lifetime("1h"), Application)
+    note(peer.application.transport, "relayed", backend="tcp:b:80")
+    note(peer.application.transport, "settled", place="there")
+    peer.vanish()
+    about = [(each.name, each.fields.get("backend"), each.fields.get("place")) for each in peer.events[-3:]]
+    assert about == [("relayed", "tcp:b:80", None), ("settled", "tcp:b:80", "there"), ("closed", "tcp:b:80", "there")]
+
+
+def test_an_application_can_cut_and_turn_away() -> None:
+    """With a reason that is told, and without guards all the same."""
+    peer: Any = connect(Lifetime("1h"), Application)
+    cut(peer.application.transport, NoBackend())
+    peer.advance()
+    assert isinstance(peer.application.reason, NoBackend)
+    peer = connect(Lifetime("1h"), Application)
+    turn_away(peer.application.transport, NoBackend())
+    peer.advance()
+    assert isinstance(peer.application.reason, NoBackend)
+    bare = [StringTransport(), StringTransport()]
+    note(bare[0], "relayed", backend="")
+    cut(bare[0], NoBackend())
+    turn_away(bare[1], NoBackend())
+    assert [bool(each.disconnected) for each in bare] == [True, False]
+    assert bare[1].disconnecting

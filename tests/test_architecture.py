@@ -49,7 +49,7 @@ _RUNNING = {
     "ending",
     "factory",
 }
-_SERVICE = {"wire", "clients", "accounts", "pop3", "process"}
+_SERVICE = {"wire", "clients", "accounts", "pop3", "process", "relay"}
 
 # room -> the rooms it may import. A folder's modules may import each other, except those of `guards`.
 ARROWS: dict[str, set[str]] = {
@@ -85,7 +85,7 @@ ARROWS: dict[str, set[str]] = {
     "plan": set(),
     "facts": {"errors", "meter", "packed", "peer", "plan", "units", "verbs"},
     "connection": {"errors", "facts", "meter", "plan", "verbs"},
-    "application": {"connection"},
+    "application": {"connection", "errors"},
     "drainable": set(),
     "backlog": set(),
     "writing": {"backlog", "connection", "meter"},
@@ -128,6 +128,7 @@ ARROWS: dict[str, set[str]] = {
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
+    "relay": {"wire", "application", "errors", "events", "outflow", "peer", "tls_failure"},
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "options", "service", "tls_failure"),

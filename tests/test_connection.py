@@ -10,10 +10,12 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 
 from netguard.application import connection_of, settle
-from netguard.errors import Expelled, Idle
+from netguard.errors import Draining, Expelled, Idle
 from netguard.guard import Guard, frozen
 from netguard.guards.lifetime import Lifetime
+from netguard.guards.refusal import Refusal
 from netguard.meter import CLOSED
+from netguard.policy import Policy
 from netguard.testing import Application, Dialogue, Echo, connect
 
 
@@ -407,3 +409,30 @@ def test_a_guard_that_observes_is_told_and_acts_not(logged: Any) -> None:
     assert len(logged.named("would_refuse")) == 1
     assert wrapper.connection.cut(Expelled())
     assert factory.connections == []
+
+
+@pytest.mark.parametrize("style", ["close", "reset", "text:later"])
+def test_whom_the_application_cannot_serve_is_turned_away_in_style(style: str) -> None:
+    """Once, and not when it is over already."""
+    peer: Any = connect(Policy(Lifetime("24h"), Refusal(style)), Application)
+    connection = peer.connection
+    connection.turn_away(Expelled())
+    connection.turn_away(Draining())
+    peer.feed(b"nobody hears this")
+    peer.advance(0)
+    assert peer.taken == (b"later\r\n" if style.startswith("text") else b"")
+    assert peer.transport.aborted == (style == "reset")
+    assert isinstance(peer.application.reason, Expelled)
+    assert not peer.application.received
+    assert [each.name for each in peer.events if each.name in ("cut", "closed")] == ["cut"]
+
+
+def test_a_note_is_one_connections_own() -> None:
+    """And a later one comes on top."""
+    peer, other = connect(Lifetime("24h"), Application), connect(Lifetime("24h"), Application)
+    there(peer).note({"a": 1})
+    there(peer).note({"b": 2})
+    assert there(peer).known is not None
+    assert there(other).known is None
+    peer.vanish()
+    assert (peer.events[-1].fields["a"], peer.events[-1].fields["b"]) == (1, 2)

@@ -23,6 +23,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.scripts import twistd
 
 from netguard import cli, config
+from netguard.plugins import pop, relay
 from netguard.policy import Policy
 
 if TYPE_CHECKING:
@@ -65,13 +66,12 @@ def test_generated_pages_are_fresh() -> None:
     assert list(_load(DOCS / "generate.py").stale()) == []
 
 
-def test_the_manual_page_has_every_option() -> None:
-    """What `twistd netguard-pop` takes stands in netguard-pop(8), once."""
-    from netguard.plugins.pop import Options
-
-    page = (DOCS / "reference" / "netguard-pop.md").read_text()
+@pytest.mark.parametrize("options", [pop.Options, relay.Options])
+def test_the_manual_page_has_every_option(options: Any) -> None:
+    """What `twistd netguard-pop` and `netguard-relay` take stands in netguard-pop(8) and netguard-relay(8), once."""
+    page = (DOCS / "reference" / f"netguard-{options.__module__.rpartition('.')[2]}.md").read_text()
     terms = re.findall(r"^`--([a-z0-9-]+)`", page, re.MULTILINE)
-    assert set(terms) == {each.rstrip("=") for each in Options().longOpt}
+    assert set(terms) == {each.rstrip("=") for each in options().longOpt}
 
 
 # What a reader copies

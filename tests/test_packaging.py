@@ -91,7 +91,7 @@ def test_the_command_is_declared() -> None:
 def test_twistd_sees_the_plugins_beside_its_own() -> None:
     """The installed plugin file adds names and takes none away."""
     names = {plugin.tapname for plugin in getPlugins(IServiceMaker)}
-    assert {"netguard-pop", "netguard-wrap", "web", "ftp"} <= names
+    assert {"netguard-pop", "netguard-relay", "netguard-wrap", "web", "ftp"} <= names
 
 
 def test_the_plugin_file_is_cheap_and_leaves_the_reactor_to_be_chosen() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netguard.options import Option
 
-SURFACES = {"netguard-pop": "pop", "netguard-wrap": "guard"}
+SURFACES = {"netguard-pop": "pop", "netguard-relay": "guard", "netguard-wrap": "guard"}
 """The services, and whose defaults hold in each."""
 
 

@@ -11,6 +11,7 @@ The rules of this file:
 """
 
 from netguard.errors.cuts import (
+    BackendStalled,
     DrainOver,
     Expelled,
     HandshakeTooSlow,
@@ -18,6 +19,7 @@ from netguard.errors.cuts import (
     ItemTooLong,
     LifetimeOver,
     LoginTooSlow,
+    NoBackend,
     NoFirstByte,
     QueueTooLong,
     ReceivingTooSlow,
@@ -53,6 +55,7 @@ from netguard.errors.refusals import (
 __all__ = [
     "ORDINARY",
     "SLIGHT",
+    "BackendStalled",
     "ConnectingTooFast",
     "ContradictoryOptions",
     "Denied",
@@ -67,6 +70,7 @@ __all__ = [
     "LoginTooSlow",
     "NameNotVerified",
     "NameUnknown",
+    "NoBackend",
     "NoFirstByte",
     "OpeningFailed",
     "OptionError",

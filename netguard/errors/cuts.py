@@ -90,6 +90,20 @@ class QueueTooLong(Reason):
     summary = "too much is queued for a peer that does not read it"
 
 
+class NoBackend(Reason):
+    """None of the servers behind the relay could be reached; observed is how many were tried."""
+
+    option = "to"
+    summary = "no backend takes the connection"
+
+
+class BackendStalled(Reason):
+    """The server behind the relay took nothing of what waited for it."""
+
+    guard, option, unit = "WriteStall", "write-stall", units.duration
+    summary = "the backend stopped reading"
+
+
 class Expelled(Reason):
     """An operator, or the closing service at its deadline, ended the connection."""
 

@@ -16,7 +16,6 @@ from twisted.python import log
 from netguard.factory import GuardedFactory
 from netguard.native.meter import NativeMeter
 from netguard.native.server import Server
-from netguard.service import RESET
 
 BATCH = 4
 """So many connections are accepted in one turn of the reactor: in between, those who are in have their turn."""
@@ -49,7 +48,7 @@ class Port(_Port):  # type: ignore[misc]
 
     def begin(self) -> None:
         """Set up the listening socket; what is set there holds for the connections from the beginning."""
-        self.resets = self.factory.service.style == RESET
+        self.resets = self.factory.service.resets
         self.answers = self.factory.service.text is not None
         # Both, since a socket that was handed to us may have been set up by a process before us.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE if self.resets else _AS_USUAL)

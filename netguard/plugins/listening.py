@@ -10,10 +10,17 @@ from twisted.application.internet import StreamServerEndpointService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
+from netguard.before_tls import BeforeTls
+from netguard.endpoint_strings import PROXIED
+from netguard.endpoints import server_endpoint
+from netguard.errors import OptionError
 from netguard.guarded_endpoints import announce
 from netguard.plugins.ending import end_in_one_line
+from netguard.policy import Policy
+from netguard.process.tls import ServerTLS
 
 _Service: Any = StreamServerEndpointService  # it is not annotated
 
@@ -75,6 +82,37 @@ class ListeningService(_Service):  # type: ignore[misc]
         announce(port, self.factory)
         self.listening.callback(port)
         return port
+
+
+def listening(reactor: Any, description: str, policy: Policy, guarded: Any, tls: ServerTLS | None) -> ListeningService:
+    """The service for one ``--listen``.
+
+    Args:
+        reactor: the reactor.
+        description: an endpoint, or ``tls:`` and the rest of one of type ``tcp:``: TLS from the first byte.
+        policy: its guards.
+        guarded: the factory, with those guards around it.
+        tls: the certificates, or None.
+
+    Raises:
+        ValueError: it is no endpoint that can be served so; the text is one line for the operator.
+    """
+    kind, _, rest = description.partition(":")
+    where, factory = description, guarded
+    if kind == "tls":
+        if tls is None:
+            raise ValueError(f"--listen {description} needs a certificate: --tls PEM")
+        where = f"tcp:{rest}"
+        factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=guarded)
+    if kind in ("", "guard"):
+        raise ValueError(f"--listen {description!r}: name an endpoint such as tcp:8080; all are guarded already")
+    if kind == PROXIED and policy.before_tls:
+        raise ValueError(f"--listen {description}: --proxy-from reads the PROXY header; leave haproxy: out")
+    try:
+        endpoint = server_endpoint(BeforeTls(reactor) if policy.before_tls else reactor, where)
+    except OptionError as why:
+        raise ValueError(str(why).replace("endpoint tcp:", f"endpoint {kind}:", 1)) from None
+    return ListeningService(endpoint, factory, description)
 
 
 def _reason(why: Exception) -> str:

@@ -14,25 +14,20 @@ from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import DeferredList, maybeDeferred
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import usage
 
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
-from netguard.before_tls import BeforeTls
-from netguard.endpoint_strings import PROXIED
-from netguard.endpoints import server_endpoint
-from netguard.errors import OptionError
 from netguard.guarded_endpoints import Together
 from netguard.plugins.guard_options import GuardOptions
-from netguard.plugins.listening import ListeningService
+from netguard.plugins.listening import ListeningService, listening
 from netguard.plugins.pop_demo import LOOPBACK, Demo
 from netguard.plugins.pop_logins import LoginOptions
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
 from netguard.process.threads import let_threads_wait
-from netguard.process.tls import ServerTLS, server_tls
+from netguard.process.tls import server_tls
 
 PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
 _Service: Any = MultiService  # it is not annotated
@@ -185,29 +180,11 @@ class PopService(_Service):  # type: ignore[misc]
         for description in options.listens:
             policy = options.policy_of(description)
             guarded = together.wrap(factory, policy)
-            self._listen(description, guarded, tls, BeforeTls(reactor) if policy.before_tls else reactor)
+            listening(reactor, description, policy, guarded, tls).setServiceParent(self)
         if tls is not None:
             guarded.service.when_reloaded(tls.reload)
         options.looks.append(self._accounts.verify)
         self.house = guarded.service
-
-    def _listen(self, description: str, guarded: Any, tls: ServerTLS | None, reactor: Any) -> None:
-        kind, _, rest = description.partition(":")
-        where, factory = description, guarded
-        if kind == "tls":
-            if tls is None:
-                raise ValueError(f"--listen {description} needs a certificate: --tls PEM")
-            where = f"tcp:{rest}"
-            factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=guarded)
-        if kind in ("", "guard"):
-            raise ValueError(f"--listen {description!r}: name an endpoint such as tcp:pop3; all are guarded already")
-        if kind == PROXIED and isinstance(reactor, BeforeTls):
-            raise ValueError(f"--listen {description}: --proxy-from reads the PROXY header; leave haproxy: out")
-        try:
-            endpoint = server_endpoint(reactor, where)
-        except OptionError as why:
-            raise ValueError(str(why).replace("endpoint tcp:", f"endpoint {kind}:", 1)) from None
-        ListeningService(endpoint, factory, description).setServiceParent(self)
 
     def startService(self) -> None:
         """Begin to serve; a demonstration shows what to try once it listens, and Ctrl-C would be heard."""

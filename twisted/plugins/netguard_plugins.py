@@ -14,6 +14,12 @@ netguard_pop = ServiceMaker(
     "A POP3 server for Maildirs, under guards.",
     "netguard-pop",
 )
+netguard_relay = ServiceMaker(
+    "netguard-relay",
+    "netguard.plugins.relay",
+    "Guards in front of any TCP server.",
+    "netguard-relay",
+)
 netguard_wrap = ServiceMaker(
     "netguard-wrap",
     "netguard.plugins.wrap",

@@ -1,0 +1,80 @@
+"""The backend's end of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.protocol import Factory
+
+from netguard.relay.side import Side
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+    from twisted.python.failure import Failure
+
+    from netguard.relay.stalls import Stalls
+
+
+class Back(Side):
+    """What speaks to the backend, from the moment at which that can hear us.
+
+    Args:
+        stalls: watches what waits for it.
+        answer: called once: with None when the backend is there, behind its TLS handshake if it has one, or with why
+            it never was.
+        gone: called when a backend that was there is gone.
+    """
+
+    def __init__(
+        self, stalls: Stalls, answer: Callable[[Failure | None], object], gone: Callable[[], object] | None = None
+    ) -> None:
+        super().__init__(stalls)
+        self._answer: Callable[[Failure | None], object] | None = answer
+        self._gone = gone
+
+    def connectionMade(self) -> None:
+        """There is a connection; inside TLS, that proves nothing yet."""
+        if not ISSLTransport.providedBy(self.transport):
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        """The backend is there."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer(None)
+
+    def leave(self) -> None:
+        """Close once all has been written, and do not wait for ever for a backend that takes it."""
+        super().leave()
+        self.stalls.watch(self.transport, stuck=self._abort)
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
+        """It is over, or has never begun."""
+        super().connectionLost(reason)
+        answer, self._answer = self._answer, None
+        gone, self._gone = self._gone, None
+        if answer is not None:
+            answer(reason)
+        elif gone is not None:
+            gone()
+
+
+class BackFactory(Factory):
+    """Makes the one end that a try to reach a backend needs.
+
+    Args:
+        back: that end.
+        preface: what the backend is told first; see :mod:`netguard.relay.preface`.
+    """
+
+    noisy = False
+
+    def __init__(self, back: Back, preface: bytes = b"") -> None:
+        self.back = back
+        self.preface = preface
+
+    def buildProtocol(self, addr: IAddress | None) -> Back:
+        """The end."""
+        return self.back

@@ -1,0 +1,120 @@
+"""What both ends of a pair do alike: pass on bytes, pauses and ends.
+
+* What one peer sends is written to the other; a peer that does not take it holds the one that sends it, so that a pair
+  never keeps more than what its transports hold: 64 KiB and one read, each way.
+* A peer that has sent everything (FIN) ends one direction only. Both are closed when both have.
+* What ends unclean on one side ends unclean on the other, by a reset, but only when the other has taken all that was
+  there for it: who sends an answer and then resets has sent an answer.
+* Inside TLS there is no half-close that is safe to forward as an end: ``close_notify`` is sent, and what still comes
+  before the peer's own is passed on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, IPushProducer, ISSLTransport
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from netguard.relay.stalls import Stalls
+
+
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
+class Side(Protocol):
+    """One end of a pair; towards the other end, it is what produces.
+
+    Args:
+        stalls: watches what waits for it when nobody else does.
+
+    Attributes:
+        other: the other end; None while there is none, or no more.
+        finished: whether its peer has sent everything.
+    """
+
+    other: Side | None = None
+    finished = False
+    transport: Any
+
+    def __init__(self, stalls: Stalls) -> None:
+        self.stalls = stalls
+
+    def join(self, other: Side) -> None:
+        """Be one end of a pair; the other one is to do the same."""
+        self.other = other
+        other.transport.registerProducer(self, True)
+        self.dataReceived = other.transport.write  # type: ignore[method-assign]  # nothing is to happen in between
+
+    # as a producer of what the other end is written
+
+    def pauseProducing(self) -> None:
+        """The other end's peer takes no more for now."""
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It does again."""
+        if not self.finished:
+            self.transport.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The other end is gone, as it will say by itself."""
+
+    # the ends
+
+    def readConnectionLost(self) -> None:
+        """Our peer has sent everything."""
+        if not self.finished:
+            self.finished = True
+            if self.other is not None:
+                self.other.conclude()
+
+    def writeConnectionLost(self) -> None:
+        """Our peer has been told that nothing more comes."""
+
+    def conclude(self) -> None:
+        """Nothing more will be written to this end: tell its peer, behind all that was; leave, if that was the last."""
+        self.transport.unregisterProducer()
+        if self.finished and self.other is not None:
+            self.other.leave()
+            self.leave()
+        elif ISSLTransport.providedBy(self.transport):
+            self.transport.loseConnection()
+        else:
+            self.transport.loseWriteConnection()
+
+    def leave(self) -> None:
+        """Close once all has been written."""
+        self.transport.loseConnection()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
+        """Our connection is over, and so will be the other one."""
+        self.stalls.forget(self.transport)
+        other, self.other = self.other, None
+        self.__dict__.pop("dataReceived", None)
+        if other is not None:
+            other.bereave(broken=reason.check(ConnectionDone) is None)
+
+    def bereave(self, *, broken: bool) -> None:
+        """The other end is gone.
+
+        Args:
+            broken: whether it ended by anything but an orderly close.
+        """
+        self.other = None
+        self.__dict__.pop("dataReceived", None)
+        self.transport.unregisterProducer()
+        if broken:
+            self.transport.pauseProducing()
+            self.stalls.watch(self.transport, stuck=self._abort, taken=self._abort)
+        else:
+            self.leave()
+
+    def _abort(self, _: float) -> None:
+        self.transport.abortConnection()
+
+    def handshakeCompleted(self) -> None:
+        """The TLS handshake is over."""
