@@ -19,6 +19,7 @@ import netguard.mixins  # noqa: F401 - its reasons are children of Reason, too
 from netguard import errors, events
 from netguard.options import Option, options_of
 from netguard.policy import CATALOGUE
+from netguard.promises import PROMISES
 from netguard.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -268,6 +269,19 @@ def readme() -> str:
     return f"{before}{begin}\n{guards_table()}\n{end}{after}"
 
 
+def promises() -> str:
+    """The page of the promises, with their words in its second column."""
+    text = (ROOT / "docs/promises.md").read_text()
+    for each in PROMISES:
+        text = re.sub(
+            rf"^\| {each.number} \| [^|]+ \|",
+            f"| {each.number} | **{each.title}**{each.text} |",
+            text,
+            flags=re.MULTILINE,
+        )
+    return text
+
+
 def reasons(top: type[errors.Reason] = errors.Reason) -> Iterator[type[errors.Reason]]:
     """Every reason that netguard itself declares, parents before children."""
     for each in top.__subclasses__():
@@ -370,7 +384,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
 
 def stale() -> dict[str, str]:
     """The pages whose text is not what the code says, with the text that they should have."""
-    wanted = {name: NOTE + page() for name, page in PAGES.items()} | {"README.md": readme()}
+    wanted = {name: NOTE + page() for name, page in PAGES.items()}
+    wanted |= {"README.md": readme(), "docs/promises.md": promises()}
     return {
         name: text for name, text in wanted.items() if not (ROOT / name).exists() or (ROOT / name).read_text() != text
     }

@@ -135,7 +135,11 @@ ARROWS: dict[str, set[str]] = {
         *("units", "wire"),
     },
     # what a service shows of itself
-    "admin": {"endpoint_strings", "errors", "factory", "policy", "process", "service"},
+    "promises": set(),
+    "admin": {
+        *("endpoint_strings", "errors", "events", "factory", "figures", "policy", "process", "promises", "reports"),
+        "service",
+    },
     # ways in
     "endpoint_strings": _LOW,
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},

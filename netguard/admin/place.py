@@ -53,6 +53,11 @@ class Place:
         endpoint = Description(words, {**given.keywords, "interface": interface})
         return cls(text, str(endpoint), tls=kind == "tls", near=_is_loopback(interface))
 
+    @property
+    def anybody(self) -> bool:
+        """Whether every user of this machine can reach it."""
+        return not self.endpoint.lower().startswith("unix")
+
 
 def _is_loopback(interface: str) -> bool:
     try:

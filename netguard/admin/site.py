@@ -45,7 +45,7 @@ SECURITY = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, a browser would not say of whose form a POST is
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

@@ -11,11 +11,13 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.reflect import namedAny
 from twisted.python.usage import UsageError
 
+from netguard.admin.about import About
 from netguard.admin.access import Access
 from netguard.admin.place import Place
 from netguard.clients.secret_file import read_secret
 from netguard.endpoints import server_endpoint
 from netguard.errors import OptionError
+from netguard.options import is_off, options_of
 from netguard.plugins.concerns import Given, join
 from netguard.plugins.listening import ListeningService
 from netguard.process.tls import ServerTLS, TLSTrouble, server_tls
@@ -31,9 +33,9 @@ PARAMETERS: list[list[Any]] = [
     ["admin-tls-ca", None, None, "a PEM file with those who vouch for clients of --admin, who need a certificate then"],
     ["admin-host", None, "", "names, with commas, by which --admin may be asked for, besides localhost and addresses"],
 ]
-FLAGS: list[list[Any]] = []
+FLAGS: list[list[Any]] = [["admin-may-cut", None, "let whoever may ask for --admin cut connections, too"]]
 
-_REFINING = ("admin-token", "admin-tls", "admin-tls-ca", "admin-host")
+_REFINING = ("admin-token", "admin-tls", "admin-tls-ca", "admin-host", "admin-may-cut")
 
 
 class Token:
@@ -98,6 +100,11 @@ def _place(given: Given) -> Place:
             raise OptionError(f"{where}: say tls:PORT there, with --admin-tls PEM, or stay on loopback")
         if given["admin-token"] is None and given["admin-tls-ca"] is None:
             raise OptionError(f"{where}: say who may ask, by --admin-token FILE or --admin-tls-ca PEM")
+    if given["admin-may-cut"] and place.anybody and given["admin-token"] is None and given["admin-tls-ca"] is None:
+        raise OptionError(
+            f"--admin-may-cut: every user of this machine could cut connections by {place.written};"
+            " say who may, by --admin-token FILE, or use unix:PATH"
+        )
     return place
 
 
@@ -123,8 +130,38 @@ def equip(service: Any, house: House, given: Given) -> None:
             house.when_reloaded(readable.reload)
     names = [each.strip() for each in given["admin-host"].split(",") if each.strip()]
     access = Access(names, token, certificate=given["admin-tls-ca"] is not None)
-    factory = namedAny("netguard.admin.pages.pages")(house, access, reactor)
-    if tls is not None:
-        factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=factory)
+    pages = namedAny("netguard.admin.pages.Pages")(house, _about(given), access, reactor)
+    factory = pages.factory if tls is None else TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=pages.factory)
     endpoint = server_endpoint(reactor, place.endpoint)
-    join(service, ListeningService(endpoint, factory, f"--admin {place.written}"), before=True)
+    ListeningService(endpoint, factory, f"--admin {place.written}").setServiceParent(pages)
+    join(service, pages, before=True)
+
+
+def _about(given: Given) -> About:
+    observed = [options_of(type(each)) for each in given.policy.guards if each.observe]
+    return About(
+        name=getattr(given.parent, "subCommand", None) or "netguard",
+        surface=given.surface,
+        guards=tuple(type(each).__name__ for each in given.policy.guards),
+        options=given.policy.options(),
+        observed=tuple(one.flag for options in observed for one in options),
+        settings=_settings(given),
+        may_cut=bool(given["admin-may-cut"]),
+    )
+
+
+def _settings(given: Given) -> dict[str, str]:
+    """What else keeps a promise, where it is on; only what may be shown."""
+    found: dict[str, str] = {}
+    for name in ("drain", "heartbeat", "log-format"):
+        try:
+            value = given[name]
+        except KeyError:
+            continue
+        if not is_off(value):
+            found[name] = str(value)
+    if given.instance is not None:
+        found["lock"] = str(given.instance.path)
+    if getattr(given, "tls", None):
+        found["tls"] = ""
+    return found

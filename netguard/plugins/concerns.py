@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from netguard.policy import Policy
     from netguard.process.instance import SingleInstance
     from netguard.service import Service
 
@@ -19,12 +20,16 @@ class Given(Protocol):
         instance: the lock that lets one instance run, or None.
         reloads: whether SIGHUP has files read again; it ends the process otherwise.
         looks: each looks at a file that is to be read again, in a thread, and raises what is wrong with it.
+        policy: the guards, once the options have been parsed.
+        surface: whose defaults hold for them.
     """
 
     parent: Any
     instance: SingleInstance | None
     reloads: bool
     looks: list[Callable[[], object]]
+    policy: Policy
+    surface: ClassVar[str]
 
     def __getitem__(self, name: str) -> Any:
         """The value of an option, or its default."""

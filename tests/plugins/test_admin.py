@@ -59,6 +59,11 @@ def files(tmp_path: Path) -> Path:
         ("--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem", "say who may ask, by --admin-token FILE or"),
         ("--admin tcp:0 --admin-tls tls.pem", "--admin-tls is for --admin tls:PORT, not for tcp:0"),
         ("--admin tcp:0 --admin-tls-ca ca.pem", "--admin-tls-ca is for --admin tls:PORT, not for tcp:0"),
+        (
+            "--admin tcp:0 --admin-may-cut",
+            "--admin-may-cut: every user of this machine could cut connections by tcp:0;",
+        ),
+        ("--admin-may-cut", "--admin-may-cut has no effect without --admin"),
         ("--admin tls:0 --admin-tls ca.pem", "ca.pem: there is no private key in it"),
         ("--admin tcp:0 --admin-token nothing", "--admin-token: secret file nothing: No such file or directory"),
         ("--admin tcp:0 --admin-token short", "--admin-token: a token of less than 16 characters can be guessed"),
@@ -80,6 +85,8 @@ def test_what_cannot_be_honoured_ends_the_start(
     [
         "",
         "--admin tcp:9113",
+        "--admin tcp:0 --admin-may-cut --admin-token token",
+        "--admin unix:admin.socket --admin-may-cut",
         "--admin unix:admin.socket --admin-token token --admin-host a.example",
         "--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem --admin-token token",
         "--admin tls:0:interface=0.0.0.0 --admin-tls tls.pem --admin-tls-ca ca.pem",

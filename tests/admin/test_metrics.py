@@ -1,0 +1,151 @@
+"""What Prometheus reads is what the service has counted, in names and labels that stay bounded."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
+from prometheus_client.parser import text_string_to_metric_families as plain_text
+from twisted.internet.address import IPv4Address
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+
+from netguard.admin.asked import Asked
+from netguard.admin.metrics import Metrics
+from netguard.errors import Idle, TooManyFromPeer
+from netguard.figures import BOUNDS
+from netguard.policy import Policy
+from netguard.process.vitals import Vitals
+from netguard.service import Service
+from netguard.testing import connect
+
+if TYPE_CHECKING:
+    from netguard.admin.asked import Answer
+
+OPEN = "application/openmetrics-text; version=1.0.0"
+
+
+def scraped(metrics: Metrics, accept: str = "") -> Answer:
+    """What a scrape gets."""
+    return metrics.page(Asked("GET", "/metrics", headers={"accept": accept} if accept else {}))
+
+
+def values(answer: Answer) -> dict[tuple[str, str], float]:
+    """Every sample, by its name and its labels."""
+    text = answer.body.decode()
+    families = open_metrics(text) if answer.kind.startswith("application/openmetrics") else plain_text(text)
+    return {
+        (sample.name, ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def metrics_of(house: Service, *guards: str) -> Metrics:
+    """The metrics of a service with these guards."""
+    return Metrics(Vitals(house), guards)
+
+
+@pytest.mark.parametrize("accept", ["", OPEN])
+def test_what_was_counted_is_what_is_read(accept: str) -> None:
+    """In both formats, live connections' bytes included."""
+    policy = Policy.from_options({"max-per-peer": 1, "idle": "30s"})
+    first = connect(policy)
+    first.feed(b"hello")
+    refused = connect(first.factory)
+    assert refused.refused
+    house = first.factory.service
+    found = values(scraped(metrics_of(house, "ConnectionLimit", "IdleTimeout"), accept))
+    assert found["netguard_connections", ""] == 1
+    assert found["netguard_accepted_total", ""] == 1
+    assert found["netguard_received_bytes_total", ""] == found["netguard_sent_bytes_total", ""] == 5
+    assert found["netguard_refused_total", "guard=ConnectionLimit,reason=TooManyFromPeer"] == 1
+    assert found["netguard_cut_total", "guard=IdleTimeout,reason=Idle"] == 0
+    first.advance(31)
+    found = values(scraped(metrics_of(house, "ConnectionLimit", "IdleTimeout"), accept))
+    assert found["netguard_cut_total", "guard=IdleTimeout,reason=Idle"] == 1
+    assert found["netguard_connections", ""] == 0
+    assert found["netguard_connections_peak", ""] == 1
+    assert found["netguard_received_bytes_total", ""] == 5
+
+
+def test_each_format_says_which_it_is() -> None:
+    """Who reads OpenMetrics says so, and gets its end mark."""
+    metrics = metrics_of(Service(Clock))
+    plain, open_ = scraped(metrics, "text/plain;version=0.0.4, */*;q=0.1"), scraped(metrics, OPEN)
+    assert plain.kind.startswith("text/plain; version=0.0.4")
+    assert open_.kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert open_.body.endswith(b"# EOF\n")
+
+
+def test_a_guard_that_is_on_has_its_zeros_from_the_beginning() -> None:
+    """The first refusal is then an increase; guards that are off have none."""
+    found = values(scraped(metrics_of(Service(Clock), "ConnectionLimit")))
+    assert found["netguard_refused_total", "guard=ConnectionLimit,reason=TooManyConnections"] == 0
+    assert found["netguard_refused_total", "guard=Draining,reason=Draining"] == 0
+    assert found["netguard_cut_total", "guard=Expelled,reason=Expelled"] == 0
+    assert ("netguard_refused_total", "guard=Penalties,reason=Penalised") not in found
+    assert found["netguard_events_total", "event=shedding"] == 0
+
+
+def test_what_guards_would_have_done_is_counted_apart() -> None:
+    """By event and guard."""
+    there = connect(Policy.from_options({"idle": "5s", "observe": "all"}))
+    there.feed(b"x")
+    there.advance(10)
+    found = values(scraped(metrics_of(there.factory.service, "IdleTimeout")))
+    assert found["netguard_observed_total", "event=would_cut,guard=IdleTimeout"] == 1
+    assert found["netguard_cut_total", "guard=IdleTimeout,reason=Idle"] == 0
+
+
+def test_the_lag_is_a_histogram() -> None:
+    """Its buckets grow from one to the next, and its sum is that of all."""
+    house = Service(Clock)
+    for late in (0.0, 0.004, 0.3, 60.0):
+        house.late(0.0, late)
+    found = values(scraped(metrics_of(house)))
+    buckets = [found["netguard_loop_lag_seconds_bucket", f"le={bound}"] for bound in (*BOUNDS, "+Inf")]
+    assert buckets == [1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 4]
+    assert found["netguard_loop_lag_seconds_count", ""] == 4
+    assert found["netguard_loop_lag_seconds_sum", ""] == pytest.approx(60.304)
+
+
+def test_no_peer_is_ever_a_label() -> None:
+    """A thousand of them make no series."""
+    factory = Policy.from_options({"max-connections": 10}).wrap(Factory.forProtocol(Protocol), Clock(), verbose=False)
+    metrics = metrics_of(factory.service, "ConnectionLimit")
+    before = scraped(metrics).body.count(b"\n")
+    for number in range(1000):
+        factory.buildProtocol(IPv4Address("TCP", f"10.0.{number // 256}.{number % 256}", 40000))
+    answer = scraped(metrics)
+    assert answer.body.count(b"\n") == before
+    assert b"10.0." not in answer.body
+    assert values(answer)["netguard_refused_total", "guard=ConnectionLimit,reason=TooManyConnections"] == 990
+
+
+def test_the_process_and_its_version_are_there() -> None:
+    """By the names that every program has for them."""
+    found = values(scraped(metrics_of(Service(Clock))))
+    names = {name for name, _ in found}
+    assert {"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total", "python_info"} <= names
+    assert found["netguard_ready", ""] == 0
+    assert [labels for name, labels in found if name == "netguard_build_info"] != ["version="]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_has_nothing_to_say() -> None:
+    """Names, units and help texts are as Prometheus' own tool wants them."""
+    house = Service(Clock)
+    house.figures.refused[TooManyFromPeer] += 3
+    house.figures.cut[Idle] += 1
+    house.figures.would["would_cut", "IdleTimeout"] += 1
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=scraped(metrics_of(house, "ConnectionLimit", "IdleTimeout")).body,
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
