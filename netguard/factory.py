@@ -221,6 +221,11 @@ class GuardedFactory(Admission, Ending):
 
     # what is told
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether a port listens for it."""
+        return self._sweep.ports > 0
+
     def sweep(self) -> None:
         """Let every connection think that is due or active; called once a tick."""
         self._sweep.now()

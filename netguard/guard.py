@@ -54,6 +54,9 @@ class House(Protocol):
     ident: Any
     """The client of peers' ident servers, or None."""
 
+    strained: bool
+    """Whether newcomers are refused for now, since there is too much to do."""
+
     penalties: list[Any]
     """Ledgers of misdeeds, for those who list and clear them."""
 

@@ -126,7 +126,7 @@ PROMISES = (
     Promise(
         15,
         "Graceful shutdown",
-        " on SIGTERM: stop accepting, drain, abort at a deadline.",
+        " on SIGTERM: stop accepting, tell the protocols, drain, abort at a deadline.",
         settings=("drain",),
     ),
     Promise(16, "Heartbeat", " with cumulative figures, switched at run time.", settings=("heartbeat",)),

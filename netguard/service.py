@@ -52,6 +52,7 @@ class Service:
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
         closed: nobody is admitted any more, and whatever begins to listen is stopped at once.
+        strained: newcomers are refused for now, since there is too much to do.
     """
 
     def __init__(self, clock: Callable[[], IReactorTime]) -> None:
@@ -71,7 +72,7 @@ class Service:
         self._judges: list[Callable[[Any, Misdeed], object]] = []
         self._readers: list[Callable[[], object]] = []
         self._ticked = -inf
-        self.restless = self.closed = False
+        self.restless = self.closed = self.strained = False
 
     @cached_property
     def reactor(self) -> IReactorTime:

@@ -138,7 +138,7 @@ ARROWS: dict[str, set[str]] = {
     "promises": set(),
     "admin": {
         *("endpoint_strings", "errors", "events", "factory", "figures", "policy", "process", "promises", "reports"),
-        "service",
+        *("secret", "service"),
     },
     # ways in
     "endpoint_strings": _LOW,

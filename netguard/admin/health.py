@@ -36,6 +36,10 @@ def unready(house: Service) -> str | None:
     Args:
         house: the service.
     """
-    if not any(getattr(each, "connected", False) for each in house.ports):
-        return "starting: nothing listens yet" if not house.ports else "stopping: nothing listens any more"
-    return None
+    if house.closed:
+        return "draining: nobody is let in any more"
+    if not any(each.is_listening for each in house.factories):
+        return "starting: nothing listens yet"
+    if not house.accepting:
+        return "shedding: newcomers have to wait"
+    return "shedding: newcomers are refused" if house.strained else None

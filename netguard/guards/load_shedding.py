@@ -207,6 +207,7 @@ class Strain:
                     by = tuple(dict.fromkeys((REFUSE, *(each for each in by if each != PAUSE))))
             if TIGHTEN in self.guard.by:
                 self.house.tighten(TIGHTER if strained else 1.0)
+            self.house.strained = REFUSE in by
         self.by = by
 
     def tell(self, name: str, condition: Condition, figure: float | None) -> None:

@@ -52,9 +52,9 @@ class Token:
         self._path = path
         self.reload()
 
-    def __call__(self) -> str:
+    def __call__(self) -> Secret:
         """The token of the moment."""
-        return self._token.reveal().decode()
+        return self._token
 
     def reload(self) -> None:
         """Read the file again; what cannot be used changes nothing."""

@@ -8,6 +8,7 @@ import pytest
 
 from netguard.admin.access import Access
 from netguard.admin.asked import Asked
+from netguard.secret import Secret
 
 TOKEN = "a-token-of-some-length"
 
@@ -69,7 +70,7 @@ def test_who_names_nobody_is_no_browser() -> None:
 
 def test_a_token_has_to_be_shown() -> None:
     """As Bearer, or as the password of Basic, since browsers can do only that."""
-    access = Access(token=lambda: TOKEN)
+    access = Access(token=lambda: Secret(TOKEN))
     basic = b64encode(f"anybody:{TOKEN}".encode()).decode()
     for right in (f"Bearer {TOKEN}", f"bearer  {TOKEN}", f"Basic {basic}"):
         assert code(access, authorization=right) == 200
@@ -86,7 +87,7 @@ def test_a_token_has_to_be_shown() -> None:
 
 def test_a_certificate_may_be_demanded() -> None:
     """And does not stand for a token, nor a token for it."""
-    both = Access(token=lambda: TOKEN, certificate=True)
+    both = Access(token=lambda: Secret(TOKEN), certificate=True)
     assert code(both, authorization=f"Bearer {TOKEN}") == 403
     assert code(both, verified=True) == 401
     assert code(both, verified=True, authorization=f"Bearer {TOKEN}") == 200
@@ -96,7 +97,7 @@ def test_a_certificate_may_be_demanded() -> None:
 def test_the_token_of_the_moment_counts() -> None:
     """It may change while the service runs."""
     tokens = [TOKEN]
-    access = Access(token=lambda: tokens[-1])
+    access = Access(token=lambda: Secret(tokens[-1]))
     tokens.append("another-token-by-now")
     assert code(access, authorization=f"Bearer {TOKEN}") == 401
     assert code(access, authorization="Bearer another-token-by-now") == 200

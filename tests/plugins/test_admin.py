@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import socket
 import ssl
 import subprocess
@@ -16,7 +17,8 @@ from twisted.python.usage import UsageError
 from netguard.errors import OptionError
 from netguard.plugins.admin import Token
 from netguard.plugins.guard_options import GuardOptions
-from tests.popserver import PATIENCE, TWISTD, Output, Server, Site, environment, serving
+from netguard.secret import Secret
+from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,15 +104,15 @@ def test_a_token_is_read_again(files: Path) -> None:
     """What cannot be used changes nothing."""
     file = files / "token"
     token = Token(str(file))
-    assert token() == TOKEN
+    assert token() == Secret(TOKEN)
     file.write_text("another-token-by-now\n")
-    assert token() == TOKEN
+    assert token() == Secret(TOKEN)
     token.reload()
-    assert token() == "another-token-by-now"
+    assert token() == Secret("another-token-by-now")
     file.chmod(0o604)
     with pytest.raises(OptionError, match="is open to others"):
         token.reload()
-    assert token() == "another-token-by-now"
+    assert token() == Secret("another-token-by-now")
 
 
 # As a process
@@ -146,6 +148,26 @@ def test_netguard_pop_is_watched(site: Site) -> None:
         assert fetched(admin, "/healthz", Host="attacker.example")[0] == 421
         with socket.create_connection(("127.0.0.1", ports[1])) as peer:
             assert peer.recv(3) == b"+OK"
+
+
+def test_who_drains_is_not_ready_and_can_be_watched(site: Site) -> None:
+    """From the signal to the end."""
+    where = ["--listen", "tcp:0:interface=127.0.0.1", "--admin", NEAR]
+    server = Server.start(*site.options, *where, cwd=site.folder)
+    try:
+        admin, port = server.ports(2)
+        with Peer(port) as peer:
+            assert peer.apop().startswith(b"+OK")
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for("draining")
+            assert fetched(admin, "/readyz") == (503, "draining: nobody is let in any more\n")
+            assert fetched(admin, "/healthz") == (200, "ok\n")
+            assert "netguard_ready 0.0" in fetched(admin, "/metrics")[1]
+            assert peer.ask(b"QUIT").startswith(b"+OK")
+        assert server.process.wait(PATIENCE) == 0
+    finally:
+        server.stop()
+    assert "Traceback" not in server.log
 
 
 def test_a_wrapped_plugin_is_watched(tmp_path: Path) -> None:
