@@ -50,6 +50,16 @@ class Reloading(_Service):  # type: ignore[misc]
         self._reactor = reactor
         self._under_way: Deferred[None] | None = None
         self._again = False
+        self._companions: list[tuple[Callable[[], object], Callable[[bool], object]]] = []
+
+    def when_reloading(self, begun: Callable[[], object], done: Callable[[bool], object]) -> None:
+        """Tell somebody of each reload.
+
+        Args:
+            begun: called when it begins.
+            done: called with whether all could be used, when it is over.
+        """
+        self._companions.append((begun, done))
 
     def startService(self) -> None:
         """Listen to the signal."""
@@ -73,9 +83,19 @@ class Reloading(_Service):  # type: ignore[misc]
         try:
             while self._again:
                 self._again = False
-                self._house.reload(*await deferToThread(self._look))
+                await self._reload_once()
         finally:
             self._under_way = None
+
+    async def _reload_once(self) -> None:
+        good = False
+        for begun, _ in self._companions:
+            begun()
+        try:
+            good = self._house.reload(*await deferToThread(self._look))
+        finally:
+            for _, done in self._companions:
+                done(good)
 
     def _look(self) -> list[Exception]:
         troubles = []
