@@ -180,7 +180,7 @@ the next line of that kind says in `count` for how many it stands. No refusal is
 
 ## Examples
 
-One of each, in both formats.
+One of each, in both formats. What to do about them: [read the logs](../how-to/read-the-logs.md).
 
 {examples}"""
 

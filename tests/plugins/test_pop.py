@@ -286,6 +286,7 @@ def test_privileges_are_dropped() -> None:
         pid = int(pid_file.read_text())
         try:
             assert Path(f"/proc/{pid}").stat().st_uid == NOBODY
+            assert Path(f"/proc/{pid}/fd").stat().st_uid == 0  # nobody may look into the process, not that user either
             with Peer(_ports(log)[0]) as peer:
                 assert peer.apop().startswith(b"+OK")
                 assert peer.ask(b"STAT") == b"+OK 1 25\r\n"
