@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import ISSLTransport
+from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
 from netguard.relay.back import Back, BackFactory
 from netguard.relay.stalls import TICK, Stalls
-from netguard.testing import MemoryTransport
+from netguard.testing import HalfCloseable, MemoryTransport
 
 
 class Ended:
@@ -73,3 +76,36 @@ def test_who_leaves_and_is_taken_from_leaves_nothing_behind() -> None:
 def test_the_factory_makes_no_noise() -> None:
     """A log line for each connection is the events' affair."""
     assert not BackFactory.noisy
+
+
+async def test_behind_a_real_endpoint_a_half_close_is_heard() -> None:
+    """Twisted's endpoints have a wrapper that would not tell of it; the transport delivers to us without it."""
+    from twisted.internet import reactor
+
+    told: list[Any] = []
+    server: Any = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(Factory.forProtocol(Finishing))
+    back = Back(Stalls(cast("Any", reactor)), told.append, lambda: told.append("gone"))
+    finished: Deferred[None] = Deferred()
+    back.readConnectionLost = lambda: finished.callback(None)  # type: ignore[method-assign]
+    endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{server.getHost().port}")
+    assert await endpoint.connect(BackFactory(back)) is back
+    assert back.transport.protocol is back
+    await finished
+    assert told == [None]
+    gone: Deferred[None] = Deferred()
+    back._gone = lambda: gone.callback(None)
+    back.transport.loseConnection()
+    await gone
+    await server.stopListening()
+
+
+class Finishing(HalfCloseable):
+    """Has nothing to say, and hears what comes."""
+
+    def connectionMade(self) -> None:
+        """Send a FIN."""
+        cast("Any", self.transport).loseWriteConnection()
+
+    def readConnectionLost(self) -> None:
+        """The other side has finished, too."""
+        cast("Any", self.transport).loseConnection()
