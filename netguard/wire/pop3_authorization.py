@@ -33,6 +33,9 @@ MAX_DENIED = 3
 # needs fewer.
 MAX_ATTEMPTS = 10
 
+# Commands of any kind in one connection, responses of SASL left out; honest clients need some ten.
+MAX_COMMANDS = 100
+
 _CLEARTEXT = b"-ERR [SYS/PERM] a password is taken only inside TLS\r\n"
 _SECOND_APOP = Bad("second APOP on one timestamp", b"-ERR APOP can be tried once in a connection\r\n")
 _MALFORMED_APOP = Bad("malformed APOP", b"-ERR APOP takes a name and a digest\r\n")
@@ -43,7 +46,8 @@ TLS = b"\x16\x03"
 TLS_IN_CLEAR = Bad("TLS where it has not begun", b"-ERR this is POP3 in clear, and TLS begins by STLS\r\n", last=True)
 _HTTP = re.compile(rb"[A-Z]{3,16} \S+ HTTP/\d", re.IGNORECASE)
 _HTTP_HERE = Bad("HTTP", b"-ERR this is POP3, not HTTP\r\n", last=True)
-_TOO_MANY = End(b"-ERR too many AUTH commands\r\n", "too many AUTH commands")
+_TOO_MANY_AUTH = End(b"-ERR too many AUTH commands\r\n", "too many AUTH commands")
+_TOO_MANY = End(b"-ERR too many commands before login\r\n", "too many commands before login")
 
 
 class Authorization(Phase):
@@ -60,7 +64,8 @@ class Authorization(Phase):
     """
 
     __slots__ = (
-        *("_attempts_left", "_denied_left", "_exchange", "_host", "_named", "_random", "_stamp_spent", "_stls"),
+        *("_attempts_left", "_commands_left", "_denied_left", "_exchange", "_host", "_named", "_random"),
+        *("_stamp_spent", "_stls"),
         *("_user_before", "utf8"),
     )
 
@@ -75,12 +80,16 @@ class Authorization(Phase):
         self._exchange: sasl.Exchange | None = None
         self._denied_left = MAX_DENIED
         self._attempts_left = MAX_ATTEMPTS
+        self._commands_left = MAX_COMMANDS
         self.utf8 = False
 
     def obey(self, line: bytes) -> Said:
         """What comes of a line; unless it is USER, it ends that a PASS counts."""
         if self._exchange is not None:
             return self._said(self._exchange, self._exchange.receive(line))
+        if not self._commands_left:
+            return _TOO_MANY
+        self._commands_left -= 1
         self._user_before, self._named = self._named, None
         return _HTTP_HERE if _HTTP.match(line) else super().obey(line)
 
@@ -145,7 +154,7 @@ class Authorization(Phase):
             names = (name.encode("ascii") + b"\r\n" for name in self.circumstances.offered)
             return b"+OK mechanisms follow\r\n" + b"".join(names) + b".\r\n"
         if self._attempts_left <= 0:
-            return _TOO_MANY
+            return _TOO_MANY_AUTH
         self._attempts_left -= 1
         word, space, initial = argument.partition(b" ")
         name = word.upper().decode("ascii", "replace")

@@ -583,7 +583,7 @@ def test_a_transport_that_cannot_stop_is_cut(world: World) -> None:
 
 def test_many_short_answers_stop_when_nobody_reads(world: World) -> None:
     """A client that asks and does not read gets about a transport's fill, and the rest when it reads."""
-    client = world.connect()
+    client = world.enter()
     client.session.dataReceived(b"CAPA\r\n" * 10_000)
     assert client.wire.most < 65_536 + 32_768
     assert client.wire.deaf

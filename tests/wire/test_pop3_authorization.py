@@ -304,6 +304,19 @@ def test_attempts_are_bounded(lines: bytes) -> None:
     assert sum(isinstance(each, bytes) for each in events[:-2]) == lines.count(b"\n") * pop3_authorization.MAX_ATTEMPTS
 
 
+@pytest.mark.parametrize("command", [b"CAPA", b"AUTH", b"LANG", b"UTF8", b"USER x", b"STLS"])
+def test_commands_before_login_are_bounded(command: bytes) -> None:
+    """As many as honest clients could need are obeyed; one more ends the session."""
+    machine = new()
+    for _ in range(pop3_authorization.MAX_COMMANDS):
+        assert len(drain(machine, command + b"\r\n")) == 1
+    assert drain(machine, command + b"\r\n") == [
+        b"-ERR too many commands before login\r\n",
+        ev.Close("too many commands before login"),
+    ]
+    assert machine.state is State.CLOSED
+
+
 def test_a_downgrade_is_told() -> None:
     """Who could bind, and was not shown -PLUS where it was offered, has somebody in between: it may know."""
     machine = able()
