@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/how-to/run-netguard-pop.md").read_text()
-NEEDED = ("unshare", "nsenter", "setpriv", "runuser", "useradd", "ip", "openssl", "curl", "systemd-analyze")
+NEEDED = ("unshare", "nsenter", "setpriv", "runuser", "useradd", "ip", "openssl", "curl", "systemd-socket-activate")
+
+STARTED = "Start it with the machine"
+SOCKETS = ("netguard-pop", "netguard-pop-tls")
 
 # What is the user's own must not be seen, and what a new user must read must not be closed.
 PREPARE = """
@@ -249,26 +252,30 @@ def test_by_hand(machine: Machine, secrets: dict[str, str]) -> None:
 
 
 def test_with_the_machine(machine: Machine, secrets: dict[str, str]) -> None:
-    """The unit is in order, and its command serves as its user, with its one capability; HUP is heard."""
-    (unit,) = blocks("Start it with the machine", "ini")
-    (path,) = re.findall(r"^`(/etc/systemd/\S+)`:$", section("Start it with the machine"), re.MULTILINE)
-    machine.run(f"cat > {path}", unit)
-    touch, verify, *_ = (command for command, _ in commands(blocks("Start it with the machine")[0]))
-    machine.run(touch)
+    """The units are in order, and the command serves as its user, through sockets of systemd's; HUP is heard."""
+    install = [command.replace("/usr/local/src/netguard", str(ROOT)) for command, _ in commands(blocks(STARTED)[0])]
+    for command in install:
+        if not command.startswith(("systemctl", "journalctl")):
+            machine.run(command)
     (guards,) = blocks("Set the guards", "toml")
-    machine.run("cat > /etc/netguard.toml", guards)
-    machine.run(verify)
-    settings = dict(re.findall(r"^(\w+)=(.*)$", unit.replace("\\\n", ""), re.MULTILINE))
-    capability = settings["AmbientCapabilities"].removeprefix("CAP_").lower()
-    become = f"setpriv --reuid {settings['User']} --regid {settings['Group']} --init-groups"
+    machine.run("cat > /etc/netguard/netguard.toml", guards)
+    unit = machine.run("cat /etc/systemd/system/netguard-pop.service").replace("\\\n", "")
+    settings = dict(re.findall(r"^(\w+)=(.*)$", unit, re.MULTILINE))
+    units = [machine.run(f"cat /etc/systemd/system/{each}.socket") for each in SOCKETS]
+    ports, names = (
+        [found for unit in units for found in re.findall(rf"^{name}=(.*)$", unit, re.MULTILINE)]
+        for name in ("ListenStream", "FileDescriptorName")
+    )
+    listen = f"-l {' -l '.join(ports)} --fdname={':'.join(names)}"
+    activate = f"systemd-socket-activate {listen} --setenv=PYTHONPATH={ROOT}"
+    become = f"setpriv --reuid {settings['User']} --regid {settings['Group']} --init-groups --bounding-set -all"
     machine.folder = settings["WorkingDirectory"]
-    with machine.serving(
-        f"{become} --inh-caps +{capability} --ambient-caps +{capability} -- {settings['ExecStart']}"
-    ) as log:
+    with machine.serving(f"{activate} {become} -- {settings['ExecStart']}") as log:
+        machine.run(f"until (exec 3<>/dev/tcp/localhost/{ports[0]}) 2>/dev/null; do sleep 0.1; done")
         log.until("listening")
         log.until("listening")
         talk(machine, secrets)
-        assert settings["ExecReload"] == "kill -HUP $MAINPID"
+        assert settings["ExecReload"] == "/bin/kill -HUP $MAINPID"
         log.server.send_signal(signal.SIGHUP)
         log.until("reloaded")
         talk(machine, secrets)

@@ -25,6 +25,10 @@ from netguard.process.tls import ServerTLS
 _Service: Any = StreamServerEndpointService  # it is not annotated
 
 
+HANDED = "systemd:"
+"""What begins an endpoint whose socket was opened by systemd."""
+
+
 class CannotServeError(Exception):
     """A port cannot be had; the text is one line for the operator."""
 
@@ -89,7 +93,8 @@ def listening(reactor: Any, description: str, policy: Policy, guarded: Any, tls:
 
     Args:
         reactor: the reactor.
-        description: an endpoint, or ``tls:`` and the rest of one of type ``tcp:``: TLS from the first byte.
+        description: an endpoint; or ``tls:`` and the rest of one of type ``tcp:``, or one of type ``systemd:``: TLS
+            from the first byte.
         policy: its guards.
         guarded: the factory, with those guards around it.
         tls: the certificates, or None.
@@ -102,7 +107,7 @@ def listening(reactor: Any, description: str, policy: Policy, guarded: Any, tls:
     if kind == "tls":
         if tls is None:
             raise ValueError(f"--listen {description} needs a certificate: --tls PEM")
-        where = f"tcp:{rest}"
+        where = rest if rest.startswith(HANDED) else f"tcp:{rest}"
         factory = TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=guarded)
     if kind in ("", "guard"):
         raise ValueError(f"--listen {description!r}: name an endpoint such as tcp:8080; all are guarded already")
