@@ -87,15 +87,19 @@ class Event:
         fields: what is known, the address first and foreign text last.
     """
 
-    __slots__ = ("fields", "name")
+    __slots__ = ("_text", "fields", "name")
 
     def __init__(self, name: str, fields: Mapping[str, object]) -> None:
         self.name = name
         self.fields = fields
+        self._text: str | None = None
 
     def __str__(self) -> str:
         """The event as one line of text: its name, then ``key=value``; values with blanks are quoted."""
-        return " ".join([self.name, *(f"{_short(key)}={_quoted(value)}" for key, value in self.fields.items())])
+        if self._text is None:  # several may ask, for a line and for its message
+            words = [f"{_short(key)}={_quoted(value)}" for key, value in self.fields.items()]
+            self._text = " ".join([self.name, *words])
+        return self._text
 
 
 _SHORT = {"client.address": "client", "client.port": "port"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from threading import RLock
 from typing import Any, Protocol, TextIO
 
@@ -14,6 +16,8 @@ from zope.interface import implementer
 
 from netguard import events
 from netguard.process.logfile import words
+
+_MINUTE = 60.0
 
 Format = Callable[[LogEvent], str | None]
 """One event as a line without its end, or None when nothing is to be written of it."""
@@ -45,18 +49,28 @@ class Writer:
     Args:
         place: where.
         verbose: whether events of level debug are written, too.
-        alarm: told in one line when events begin to be lost, by another way than the log.
+        alarm: told in one line when events begin to be lost, by another way than the log; once a minute at most.
+        seconds: a monotonic clock.
 
     Attributes:
         lost: how many events were lost since the log could last be written.
     """
 
-    def __init__(self, place: Place, *, verbose: bool = False, alarm: Callable[[str], object] = cry) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        verbose: bool = False,
+        alarm: Callable[[str], object] = cry,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.place = place
         self.verbose = verbose
         self.lost = 0
         self._reason = ""
         self._alarm = alarm
+        self._alarmed = -inf
+        self._seconds = seconds
         self._lock = RLock()  # logging is what any code does, of other threads and of destructors in this one
 
     def __call__(self, event: LogEvent) -> None:
@@ -83,6 +97,8 @@ class Writer:
         self.lost += 1
         if self.lost == 1:
             self._reason = reason
+        if self._seconds() - self._alarmed >= _MINUTE:
+            self._alarmed = self._seconds()
             self._alarm(f"netguard: the log cannot be written, and events are lost: {reason}\n")
 
     def during(self, do: Callable[[], object]) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 LONGEST_NAME = 64
 _NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _OTHER = re.compile(r"[^A-Z0-9]+")
 
 
+@lru_cache(maxsize=256)
 def name_of(word: str, prefix: str = "") -> str:
     """The name of a field: ``client.address`` is ``CLIENT_ADDRESS``.
 

@@ -21,6 +21,7 @@ from typing import Any
 import clients
 import idents
 import login_timing
+import logs
 import names
 import pop
 import pop_beside
@@ -215,6 +216,7 @@ BENCHES = (
     | names.BENCHES
     | pop.BENCHES
     | login_timing.BENCHES
+    | logs.BENCHES
     | pop_beside.BENCHES
     | tables.BENCHES
     | tunnels.BENCHES

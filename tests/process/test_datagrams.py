@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import time
 from collections import deque
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netguard.process.datagrams import Datagrams
+from netguard.process.datagrams import PATIENCE, Datagrams
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +54,59 @@ def test_nobody_there_is_an_error(path: Path) -> None:
         Datagrams(str(path))
 
 
-def test_a_receiver_that_does_not_keep_up_is_not_waited_for(path: Path) -> None:
+def test_a_burst_that_fills_the_queue_arrives_whole(path: Path) -> None:
+    """The receiver reads; it is given the moment that it needs."""
+    with listening(path) as receiver:
+        receiver.settimeout(30)
+        got: list[bytes] = []
+        thread = Thread(target=lambda: got.extend(receiver.recv(100) for _ in range(300)))
+        sender = Datagrams(str(path))
+        thread.start()
+        for number in range(300):
+            while True:  # a machine that is busy may need more than the moment
+                try:
+                    sender.send(b"%d" % number)
+                    break
+                except BlockingIOError:
+                    sender._left = PATIENCE
+        thread.join()
+        sender.close()
+    assert got == [b"%d" % number for number in range(300)]
+
+
+def test_a_receiver_that_takes_nothing_is_not_waited_for_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, for the moment that it is given; then for a minute not at all. What was waited is taken off the moment."""
+    waits: list[float] = []
+    moments = iter([0.0, 0.0, 0.1, 0.2, 30.0, 59.0, 60.9, 61.1, 61.2])
+
+    class Poll:
+        """Waits for nothing."""
+
+        def register(self, *_: object) -> None:
+            """Nothing."""
+
+        def poll(self, milliseconds: float) -> list[object]:
+            """Nobody takes anything."""
+            waits.append(milliseconds)
+            return []
+
+    with listening(path):
+        monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+        monkeypatch.setattr(select, "poll", Poll)
+        sender = Datagrams(str(path))
+        with pytest.raises(BlockingIOError):
+            deque(map(sender.send, [b"x"] * 100))
+        for _ in range(4):
+            with pytest.raises(BlockingIOError):
+                sender.send(b"x")
+        assert waits == [100.0]
+        with pytest.raises(BlockingIOError):
+            sender.send(b"x")
+        assert waits == [100.0, 100.0]
+        sender.close()
+
+
+def test_a_receiver_that_does_not_keep_up_is_given_up_for_now(path: Path) -> None:
     """Its queue is full; once it has read, it gets more."""
     with listening(path) as receiver:
         sender = Datagrams(str(path))

@@ -111,7 +111,20 @@ def test_counts_are_true_when_there_is_room_for_the_confession_only() -> None:
     writer(event(100))
     told = sum(row.get("count", 1) for row in medium.rows)
     assert told == 101
-    assert len(alarms) == 10
+    assert len(alarms) == 1
+
+
+def test_the_alarm_sounds_once_a_minute() -> None:
+    """A place that fails again and again would have more alarms than events."""
+    medium, alarms, now = Medium(), list[str](), [0.0]
+    writer = Writer(Lines(medium.put, as_json), alarm=alarms.append, seconds=lambda: now[0])
+    for moment, heard in ((0.0, 1), (59.9, 1), (60.0, 2), (60.1, 2)):
+        now[0] = moment
+        medium.room = 0
+        writer(event())
+        assert len(alarms) == heard
+        medium.room = 5
+        writer(event())
 
 
 def test_threads_lose_nothing() -> None:
