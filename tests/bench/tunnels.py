@@ -1,8 +1,12 @@
 """What a proxy costs a client of netguard: the CPU of connecting, the round trips, and the chunks afterwards.
 
 ``python tests/bench/run.py tunnels``; the client is a process of its own (``python tests/bench/tunnels.py``), and so is
-what it connects to: a proxy that says what proxies say, and then is the target itself. What the kernel and the reactor
-take for the round trips of the negotiation is shown beside. Nothing is asserted.
+what it connects to: a proxy that says what proxies say, and then is the target itself. Nothing is asserted.
+
+All of it is measured twice. With the proxy on the client's own core, the client is charged for what it does. With the
+proxy on another, as users have it, it is also charged for waking that core and for going on where it slept itself. What
+that costs is the machine's, most of all a virtual one's: so the same words are said by plain sockets, too, and by the
+barest client that Twisted can have, which checks nothing and has no deadline.
 """
 
 from __future__ import annotations
@@ -13,12 +17,14 @@ import selectors
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import time
 import timeit
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, cast
 
 from attrs import define
@@ -32,7 +38,10 @@ from netguard.clients.socks import SOCKSEndpoint
 ROUNDS, CONNECTS, CHUNKS = 21, 150, 1_500
 CHUNK = b"x" * 1024
 _METHOD, _YES = b"\5\0", b"\5\0\0\1\0\0\0\0\0\0"
-CORES = sorted(os.sched_getaffinity(0))
+_WORDS = b"\5\1\0", b"\5\1\0\1\xc0\0\2\1\0\x6e"
+"""What a client says to be led to port 110 of 192.0.2.1."""
+PLACES = {"own": "the client's own core", "other": "another core"}
+"""Where the proxy runs."""
 
 
 @define(eq=False)
@@ -119,7 +128,36 @@ class Client(Protocol):
         self.ended.callback(None)
 
 
+class Barest(Protocol):
+    """Says the words, takes any answers, and steps out: what Twisted itself takes for a negotiation.
+
+    Args:
+        client: has the connection then.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.left = list(_WORDS)
+        self.done: Deferred[None] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Say the first."""
+        cast("Any", self.transport).writeSomeData(self.left.pop(0))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Say the next, or step out."""
+        if self.left:
+            self.connectionMade()
+        else:
+            wire: Any = self.transport
+            wire.protocol = self.client
+            self.client.transport = wire
+            self.client.connectionMade()
+            self.done.callback(None)
+
+
 Way = Callable[[], Any]
+Run = Callable[[], Awaitable[float]]
 
 
 def ways(reactor: Any, proxy: int, target: int) -> dict[str, Way]:
@@ -142,16 +180,31 @@ def ways(reactor: Any, proxy: int, target: int) -> dict[str, Way]:
     }
 
 
-async def connects(way: Way, echoes: int = 0) -> float:
-    """Microseconds of CPU of one connection that is made, sees so many round trips of a chunk, and is closed by us."""
+async def connects(way: Way, *, barest: bool = False) -> float:
+    """Microseconds of CPU of one connection that is made, and closed by us."""
     began = time.process_time()
     for _ in range(CONNECTS):
         client = Client()
-        await connectProtocol(way(), client)
-        if echoes:
-            await client.echo(echoes)
+        if barest:
+            first = Barest(client)
+            await connectProtocol(way(), first)
+            await first.done
+        else:
+            await connectProtocol(way(), client)
         client.wire.abortConnection()
         await client.ended
+    return (time.process_time() - began) / CONNECTS * 1e6
+
+
+async def plainly(port: int, words: tuple[bytes, ...] = ()) -> float:
+    """The same with a socket that blocks, and what is said on it."""
+    began = time.process_time()
+    for _ in range(CONNECTS):
+        with socket.create_connection(("127.0.0.1", port)) as wire:
+            for each in words:
+                wire.sendall(each)
+                wire.recv(65536)
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # as by an abort
     return (time.process_time() - began) / CONNECTS * 1e6
 
 
@@ -194,24 +247,35 @@ def our_part(reactor: Any) -> float:
     return min(timeit.repeat(once, number=500, repeat=9)) / 500 * 1e6
 
 
-async def measure(reactor: Any, proxy: int, target: int) -> None:
+async def measure(reactor: Any, place: str, proxy: int, target: int) -> None:
     """Measure in turns, and print."""
-    known = ways(reactor, proxy, target)
     print(f"SOCKS 5 without a kernel: {our_part(reactor):.1f} µs for endpoint, attempt and negotiation    bar: <= 150")
-    runs = {name: (way, 0) for name, way in known.items()} | {"direct, and two round trips": (known["direct"], 2)}
-    costs: dict[str, list[float]] = {name: [] for name in runs}
+    known = ways(reactor, proxy, target)
+    direct, barest = known["direct"], lambda: TCP4ClientEndpoint(reactor, "127.0.0.1", proxy)
+    runs: dict[str, tuple[Run, Run]] = {
+        name: (partial(connects, direct), partial(connects, way)) for name, way in known.items() if way is not direct
+    }
+    runs["SOCKS 5, the barest client"] = partial(connects, direct), partial(connects, barest, barest=True)
+    runs["SOCKS 5, a plain socket"] = partial(plainly, target), partial(plainly, proxy, _WORDS)
+    costs: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
-        for name, (way, echoes) in runs.items():
+        for name, pair in runs.items():
             gc.collect()
-            costs[name].append(await connects(way, echoes))
-    print(f"connecting: CPU of the client, µs, and what is added (median of {ROUNDS})    bar: SOCKS 5 adds <= 150")
+            costs[name].append((await pair[0](), await pair[1]()))
+    print(f"connecting, the proxy on {PLACES[place]}: CPU of the client, µs (median of {ROUNDS} pairs)")
+    print(f"  {'':28}  direct  through     added    bar: SOCKS 5 adds <= 150")
     for name, each in costs.items():
-        added = statistics.median(one - first for one, first in zip(each, costs["direct"], strict=True))
-        print(f"  {name:28} {statistics.median(each):7.1f}   {added:+7.1f}")
+        one, other = (statistics.median(values) for values in zip(*each, strict=True))
+        print(f"  {name:28} {one:7.1f}  {other:7.1f}  {statistics.median(b - a for a, b in each):+8.1f}")
+    await measure_chunks(known)
+
+
+async def measure_chunks(known: dict[str, Way]) -> None:
+    """The same for what goes through the tunnel."""
     clients = {name: Client() for name in known}
     for name, way in known.items():
         await connectProtocol(way(), clients[name])
-    costs = {name: [] for name in known}
+    costs: dict[str, list[float]] = {name: [] for name in known}
     for _ in range(ROUNDS):
         for name, client in clients.items():
             costs[name].append(await chunks(client))
@@ -224,29 +288,35 @@ async def measure(reactor: Any, proxy: int, target: int) -> None:
         await client.ended
 
 
-def main() -> None:
-    """Start what is connected to, on another core, and measure."""
+def main(place: str) -> None:
+    """Start what is connected to, and measure."""
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))  # run.py keeps to one core
+    *others, own = sorted(os.sched_getaffinity(0))
+    if place == "other" and not others:
+        print("tunnels: there is no other core")
+        return
     with ExitStack() as stack:
         proxy, target = (stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(2))
         child = os.fork()
         if not child:
-            os.sched_setaffinity(0, {CORES[0]})
+            os.sched_setaffinity(0, {own if place == "own" else others[0]})
             serve(proxy, target)
-        os.sched_setaffinity(0, {CORES[-1]})
+        os.sched_setaffinity(0, {own})
         ports = proxy.getsockname()[1], target.getsockname()[1]
         try:
-            react(lambda reactor: Deferred.fromCoroutine(measure(reactor, *ports)))
+            react(lambda reactor: Deferred.fromCoroutine(measure(reactor, place, *ports)))
         finally:
             os.kill(child, signal.SIGTERM)
             os.waitpid(child, 0)
 
 
 def tunnels() -> None:
-    """In a process of its own."""
-    subprocess.run([sys.executable, __file__], check=True)
+    """In a process of its own, for each place of the proxy."""
+    for place in PLACES:
+        subprocess.run([sys.executable, __file__, place], check=True)
 
 
 BENCHES = {"tunnels": tunnels}
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:] or ("own",))
