@@ -20,11 +20,15 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IProtocol, IReactorTime, IStreamClientEndpoint
 from twisted.internet.tcp import Client
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import implementer, providedBy
 
 from netguard.wire.tunnel import Granted, Host, Negotiation, NoProxy, ProxyClosed, ProxyError
 
 _IPV4 = 4
+
+KEPT: dict[str, object] = {}
+"""What the last wrapper between declared to provide: made anew by zope.interface whenever nobody has it any more, which
+would take longer than the words of a negotiation."""
 
 
 class ProxyTimeout(ProxyError, error.TimeoutError):
@@ -124,6 +128,7 @@ class _Tunnel(protocol.Protocol):
             held = getattr(self.transport, name, None)
             if held is self or getattr(held, "_wrappedProtocol", None) is self:
                 setattr(self.transport, name, self.application)
+                KEPT["declared"] = providedBy(held)
                 return lambda data: getattr(self.transport, name).dataReceived(data)
         return self.dataReceived
 

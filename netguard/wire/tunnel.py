@@ -16,7 +16,8 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
+from socket import AF_INET, inet_pton
 from typing import ClassVar, TypeAlias
 
 LONGEST_NAME = 255
@@ -169,9 +170,12 @@ def target(host: Host, port: int) -> tuple[Host, int]:
 
 def _read(text: str) -> Host:
     """An address, or a name; what has no colon, and no digit at its end, need not be tried as an address."""
-    if ":" in text or text[-1:].isdigit():
+    if text[-1:].isdigit() and ":" not in text:
+        with suppress(OSError, ValueError):
+            return IPv4Address(inet_pton(AF_INET, text))
+    elif ":" in text:
         with suppress(ValueError):
-            return ip_address(text)
+            return IPv6Address(text)
     if len(text) > LONGEST_NAME or not _NAME.match(text):
         raise Unsendable(
             f"{text[:60]!r} is no address, and no name of 1 to {LONGEST_NAME} letters, digits, '-', '_' and '.'"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any, cast
 
 import pytest
@@ -20,7 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard.clients.socks import SOCKSEndpoint
-from netguard.clients.tunnel import ProxyTimeout, say
+from netguard.clients.tunnel import KEPT, ProxyTimeout, say
 from netguard.errors import Idle
 from netguard.guarded_endpoints import GuardedClientEndpoint
 from netguard.guards.idle_timeout import IdleTimeout
@@ -576,6 +578,23 @@ async def test_real_transports_deliver_to_the_application_itself(kind: str) -> N
         await until(lambda: app.got == b"echo")
         wire.loseConnection()
         await until(lambda: "lost" in app.told)
+
+
+async def test_the_next_connection_finds_what_wrappers_declare() -> None:
+    """It dies with the connection otherwise, and takes longer to make than the words of the negotiation."""
+    from twisted.internet import reactor
+
+    declared: list[Any] = []
+    async with peering() as (port, _), proxying(Proxy()) as proxy:
+        for _ in range(2):
+            app, way = Application(), TCP4ClientEndpoint(reactor, "127.0.0.1", proxy.port)
+            await connectProtocol(SOCKSEndpoint(way, "127.0.0.1", port), app)
+            declared.append(weakref.ref(KEPT["declared"]))
+            cast("Any", app.transport).abortConnection()
+            await until(lambda app=app: "lost" in app.told)
+            gc.collect()
+    assert declared[0]() is declared[1]()
+    assert IHalfCloseableProtocol in declared[0]()
 
 
 @pytest.mark.parametrize("guarded", [False, True])

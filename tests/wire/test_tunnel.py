@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import pytest
@@ -141,6 +141,30 @@ def test_nothing_that_comes_raises_anything_else(pieces: list[bytes], kind: str)
 def test_a_target_is_an_address_or_a_name(host: str, where: Host) -> None:
     """As it is."""
     assert target(host, 110) == (where, 110)
+
+
+@given(
+    st.text("0123456789.", min_size=1, max_size=17)
+    | st.from_regex(r"(0{0,2}[0-9]{1,3}\.){2,4}[0-9]{1,3}", fullmatch=True)
+    | st.text("0123456789.:af%\0\uff11 ", min_size=1, max_size=30)
+    | st.ip_addresses().map(str)
+)
+def test_an_address_is_what_python_takes_for_one(text: str) -> None:
+    """Whatever the machine's C library would: no leading zeros, no shortened forms."""
+    try:
+        address: Host | None = ip_address(text)
+    except ValueError:
+        address = None
+    try:
+        where: Host | None = target(text, 110)[0]
+    except Unsendable:
+        where = None
+    assert (where if isinstance(where, IPv4Address | IPv6Address) else None) == (None if zoned(address) else address)
+
+
+def zoned(address: Host | None) -> bool:
+    """Whether an address has a zone."""
+    return isinstance(address, IPv6Address) and address.scope_id is not None
 
 
 @pytest.mark.parametrize(
