@@ -11,15 +11,21 @@ import importlib.util
 import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
+from twisted.internet.task import Clock
 
 import netguard.mixins  # noqa: F401 - its reasons are children of Reason, too
 from netguard import errors, events
 from netguard.options import Option, options_of
-from netguard.policy import CATALOGUE
+from netguard.plugins.explaining import Explainer
+from netguard.policy import CATALOGUE, Policy
+from netguard.process import control, control_session, live_events
+from netguard.process.operator import Operator
+from netguard.process.vitals import Vitals
 from netguard.promises import PROMISES
+from netguard.service import Service
 from netguard.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -141,6 +147,7 @@ claims, or why it names nobody; it proves nothing |
 | `lag_median`, `lag_worst` | for `heartbeat`: by how many seconds the event loop was late, since the line before |
 | `rss`, `fds` | for `heartbeat`: bytes of memory, and how many files and sockets are open |
 | `new.…` | for `heartbeat`: by how much a figure has grown since the line before; those that have not are left out |
+| `uid`, `pid`, `command`, `outcome` | for `command`: which user and process, what they wrote, and what came of it |
 | `interval` | for `heartbeat`: how often a line comes, or `off` when this was the last |
 | `way` | for `would_pause`: `in` or `out` |
 | `service` | for `guarding` and `unguarded`: what it is; for `started` and `stopped`: the plugin's name |
@@ -183,6 +190,43 @@ the next line of that kind says in `count` for how many it stands. No refusal is
 One of each, in both formats. What to do about them: [read the logs](../how-to/read-the-logs.md).
 
 {examples}"""
+
+CONTROL_PAGE = """\
+# Control
+
+The commands of the socket that a service is given with `--control PATH`, by `netguard ctl PATH COMMAND` or by any
+program that can write a line to a UNIX socket. What a command changes holds until the service ends.
+
+{commands}
+A command that is marked as *in the log* is told there as the event `command`, with the user and the process that gave
+it, and with what came of it, whether it was done or not.
+
+## For programs
+
+A command is a line of ASCII, at most {longest} bytes, with blanks between its words. The answer is one line of JSON:
+an object with `"ok": true` and what was asked for, or with `"ok": false` and, under `error`, one line that says why
+not. Commands are answered in their order, one at a time. `events` answers with a line for each event, as [the log has
+it in JSON](events.md), until the client sends anything; then comes its own answer. At most {events} events wait for a
+reader and {pace} are written in a second; of more, a line `{{"event": "lost", "count": 12}}` says, at the place where
+they would be, how many there were.
+
+| in `connections` | meaning |
+| --- | --- |
+| `total`, `matching` | how many there are, and how many of them `match` found |
+| `session` | the number by which to `cut` it; the same as in the log |
+| `server` | the address of the service that it came to |
+| `state` | `opening` while guards decide, `open`; `refused` and `cut` until the transport is gone |
+| `age`, `silent`, `stalled` | seconds since it came, last sent or took something, and last took some of what waits |
+| `settled` | whether the application has said that it is past its login |
+| `received`, `sent`, `queued` | bytes: those that came, that the application wrote, that wait in this process |
+| `paused` | which guards hold it back, and in which direction |
+| `waits` | what each guard waits for: seconds to a deadline, or bytes to a mark, are `left` |
+
+The socket has the mode 0600 from its first moment, and the kernel is asked who connects: root, or the user that the
+service runs as; with `--uid`, the socket is given to that user. There are at most {clients} clients at a time. One
+that gives no command for {idle} seconds is cut. A socket that a killed instance has left behind is removed at the
+next start if that holds the [lock](../how-to/run-one-instance.md); nothing else is ever removed.
+"""
 
 ROOMS_PAGE = """\
 # Rooms
@@ -337,6 +381,24 @@ def events_page() -> str:
     )
 
 
+def control_page() -> str:
+    """The commands of the control socket."""
+    house = Service(lambda: cast("Any", Clock()))
+    more = [Explainer(Policy(), house).command]
+    rows = [
+        (f"`{each.synopsis}`", each.help, "yes" if each.changes else "")
+        for each in Operator(house, Vitals(house), house.reactor, more).commands
+    ]
+    return CONTROL_PAGE.format(
+        commands=table(["command", "what it does", "in the log"], rows),
+        longest=control_session.LONGEST,
+        clients=control.CLIENTS,
+        idle=f"{control_session.IDLE:.0f}",
+        events=live_events.MOST,
+        pace=round(live_events.AT_A_TIME / live_events.PERIOD),
+    )
+
+
 def floors(arrows: Mapping[str, set[str]]) -> list[list[str]]:
     """The rooms, each as low as its arrows let it stand."""
     placed: dict[str, int] = {}
@@ -377,6 +439,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "docs/reference/errors.md": errors_page,
     "docs/reference/events.md": events_page,
     "docs/reference/rooms.md": rooms_page,
+    "docs/reference/control.md": control_page,
     "docs/reference/netguard-pop.md": _MANUAL.pop,
     "docs/reference/netguard-relay.md": _MANUAL.relay,
 }

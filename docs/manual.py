@@ -132,6 +132,7 @@ _VALUES = {
     "check": "DURATION",
     "config": "FILE",
     "connect-within": "DURATION",
+    "control": "PATH",
     "fall": "COUNT",
     "heartbeat": "INTERVAL",
     "drain": "DURATION",

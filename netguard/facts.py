@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from netguard.errors import Reason
     from netguard.meter import Meter
-    from netguard.plan import Calls, Memory, Plan
+    from netguard.plan import Calls, Memory, Plan, Watch
     from netguard.verbs import Heard
 
 Way = Literal["in", "out"]
@@ -136,6 +136,16 @@ class Facts(Addressed):
     def queued(self) -> int:
         """Bytes written that have not left this process."""
         return self.meter.queued
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """The marks and deadlines that guards have set on it and that have not come."""
+        return self._plan.watches
+
+    @property
+    def pauses(self) -> frozenset[tuple[str, Way]]:
+        """Who holds which direction back."""
+        return self._pauses
 
     @property
     def now(self) -> float:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import attrs
 
 from netguard.errors import OptionError
-from netguard.options import options_of
+from netguard.options import Dial, options_of
 from netguard.stages import LATER, Gate, Later, Opener, Stages
 from netguard.verbs import VERBS, Connection, Heard, Misdeed, Newcomer, Reader, Way
 
@@ -59,6 +59,9 @@ class House(Protocol):
 
     penalties: list[Any]
     """Ledgers of misdeeds, for those who list and clear them."""
+
+    dials: list[Any]
+    """The options that can be changed while the service runs; see :meth:`Guard.settable`."""
 
     @property
     def reactor(self) -> IReactorTime:
@@ -148,6 +151,19 @@ class Guard:
 
     def open(self, connection: Connection) -> Awaitable[object] | Reader | None:
         """Meet a new connection: set marks and deadlines on it, refuse it, or let it pass."""
+
+    def settable(self, house: House, field: str, turn: Callable[[Any], object]) -> None:
+        """Let operators change an option while the service runs, if it is on.
+
+        Args:
+            house: the service.
+            field: the option's name in Python.
+            turn: called with the new value.
+        """
+        value = getattr(self, field)
+        if value is not None:
+            one = next(each for each in options_of(type(self)) if each.field == field)
+            house.dials.append(Dial(self, one, value, turn))
 
     def wrap(self, factory: Any, reactor: IReactorTime | None = None) -> Any:
         """Guard a factory with this guard alone; see :meth:`netguard.policy.Policy.wrap`."""

@@ -7,7 +7,7 @@ documentation; the converter is the parser, so a guard that exists is valid.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -43,6 +43,44 @@ class Option:
     field: str = ""
     shorthands: tuple[str, ...] = ()
     otherwise: str = ""
+
+
+@attrs.define
+class Dial:
+    """An option that can be changed while the service runs.
+
+    Args:
+        guard: the guard whose it is, as it was made.
+        option: the option.
+        value: what holds now.
+        turn: called with a new value.
+    """
+
+    guard: Any
+    option: Option
+    value: Any
+    turn: Callable[[Any], object]
+
+    @property
+    def text(self) -> str:
+        """What holds now, as one would write it."""
+        return self.option.unit.text(self.value)
+
+    def set(self, text: str) -> None:
+        """Change it.
+
+        Args:
+            text: the new value, as one would write it.
+
+        Raises:
+            OptionError: it is not of the option's unit.
+        """
+        try:
+            value = self.option.unit(text)
+        except ValueError as why:
+            raise OptionError(f"option {self.option.flag}: {why}") from None
+        self.turn(value)
+        self.value = value
 
 
 def choice(*words: str) -> Unit:

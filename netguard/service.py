@@ -49,6 +49,8 @@ class Service:
         figures: what was counted since the service began.
         penalties: ledgers of misdeeds, for those who list and clear them.
         offers: what the concerns of a process have for each other, by name: ``heartbeat``, ``reload``, ``drain``.
+        dials: the options of guards that can be changed while the service runs (:class:`netguard.options.Dial`).
+        troubles: what could not be used when files were last read again.
         ports: what accepts connections, as far as it is known.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
         closed: nobody is admitted any more, and whatever begins to listen is stopped at once.
@@ -65,6 +67,8 @@ class Service:
         self.figures = Figures()
         self.penalties: list[Any] = []
         self.offers: dict[str, Any] = {}
+        self.dials: list[Any] = []
+        self.troubles: list[str] = []
         self.ports: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
@@ -177,8 +181,9 @@ class Service:
                 read()
             except OptionError as why:
                 found.append(why)
-        for trouble in found:
-            self.tell("reload_failed", {"reason": str(trouble)})
+        self.troubles = [str(each) for each in found]
+        for trouble in self.troubles:
+            self.tell("reload_failed", {"reason": trouble})
         if not found:
             self.tell("reloaded", {})
         return not found

@@ -204,6 +204,11 @@ VOCABULARY: Mapping[str, Kind] = {
             "interval": "1m",
         },
     ),
+    "command": Kind(
+        LogLevel.info,
+        "Somebody gave a command that changes something, over the control socket; `outcome` is `done` or why not.",
+        {"uid": 0, "pid": 4711, "outcome": "done", "command": "limits set max-connections 500"},
+    ),
     "reloaded": Kind(
         LogLevel.info, "All files (certificates, accounts, rules) have been read again, and are in use.", {}
     ),

@@ -131,8 +131,8 @@ ARROWS: dict[str, set[str]] = {
     "relay": {"wire", "application", "errors", "events", "outflow", "peer", "tls_failure"},
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {
-        *("connection", "drainable", "errors", "events", "factory", "figures", "options", "service", "tls_failure"),
-        *("units", "wire"),
+        *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),
+        *("service", "tls_failure", "units", "vocabulary", "wire"),
     },
     # what a service shows of itself
     "promises": set(),
@@ -160,6 +160,7 @@ ARROWS: dict[str, set[str]] = {
         "endpoint_strings",
         "guarded_endpoints",
         "endpoints",
+        *("explanation", "load"),  # a running service explains itself on its control socket
     },
     "commands": {
         *_LOW,

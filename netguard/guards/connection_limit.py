@@ -39,6 +39,8 @@ class ConnectionLimit(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         crowd = Crowd(self)
+        self.settable(house, "total", crowd.admit)
+        self.settable(house, "per_peer", crowd.admit_of_one)
         return Stages(
             Gate(crowd.is_full, crowd.arrive) if self.total else None,
             Gate(crowd.has_many, crowd.come) if self.per_peer else None,
@@ -55,10 +57,20 @@ class Crowd:
     def __init__(self, limit: ConnectionLimit) -> None:
         self.limit = limit
         self.total = 0
-        self.most, self.most_of_one, self.prefix = limit.total or 0, limit.per_peer or 0, limit.prefix
-        self.no_more = TooManyConnections(self.most, self.most + 1)
-        self.no_more_of_one = TooManyFromPeer(self.most_of_one, self.most_of_one + 1)
+        self.prefix = limit.prefix
+        self.admit(limit.total or 0)
+        self.admit_of_one(limit.per_peer or 0)
         self.peers: dict[Packed, int] = {}
+
+    def admit(self, most: int) -> None:
+        """From now on, so many may be there in all; who is there already stays."""
+        self.most = most
+        self.no_more = TooManyConnections(most, most + 1)
+
+    def admit_of_one(self, most: int) -> None:
+        """From now on, so many may be there of one peer."""
+        self.most_of_one = most
+        self.no_more_of_one = TooManyFromPeer(most, most + 1)
 
     def is_full(self, _: Newcomer) -> TooManyConnections | None:
         """Whether nobody more can come, and why."""

@@ -46,6 +46,8 @@ class ConnectionRate(Guard):
     def install(self, house: House) -> Stages:
         """Begin to count: sockets in all, and the peers that are behind them."""
         arrivals = Arrivals(self, house)
+        self.settable(house, "total", arrivals.allow)
+        self.settable(house, "per_peer", arrivals.allow_one)
         return Stages(Gate(arrivals.are_many) if self.total else None, Gate(arrivals.are_many_of_one, arrivals.come))
 
 
@@ -59,14 +61,21 @@ class Arrivals:
 
     def __init__(self, limit: ConnectionRate, house: House) -> None:
         self.limit = limit
-        self.all, self.one = Allowance(limit.total), Allowance(limit.per_peer)
-        self.too_fast = _refusal(ConnectingTooFast, limit.total)
-        self.one_too_fast = _refusal(PeerConnectingTooFast, limit.per_peer)
+        self.allow(limit.total)
+        self.allow_one(limit.per_peer)
         self.prefix = limit.prefix
         self.house = house
         self.total = 0.0
         self.peers: OrderedDict[Packed, float] = OrderedDict()
         self.complained = -inf
+
+    def allow(self, limit: Frequency | None) -> None:
+        """From now on, so many may arrive in all."""
+        self.all, self.too_fast = Allowance(limit), _refusal(ConnectingTooFast, limit)
+
+    def allow_one(self, limit: Frequency | None) -> None:
+        """From now on, so many may arrive from one peer."""
+        self.one, self.one_too_fast = Allowance(limit), _refusal(PeerConnectingTooFast, limit)
 
     def are_many(self, newcomer: Newcomer) -> Reason | None:
         """Whether nothing is left for all. Nothing is used up before it is known who the peer is."""

@@ -14,13 +14,13 @@ from twisted.python import usage
 from netguard import config as files
 from netguard.errors import OptionError
 from netguard.options import Option, options_of, spelled_out
-from netguard.plugins import admin, draining, hardening, heart, locking, logs, notifying, reloading
+from netguard.plugins import admin, control, draining, hardening, heart, locking, logs, notifying, reloading
 from netguard.plugins.concerns import Concern
 from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
 from netguard.process.instance import SingleInstance
 from netguard.service import Service
 
-CONCERNS: tuple[Concern, ...] = (locking, logs, hardening, reloading, draining, heart, notifying, admin)
+CONCERNS: tuple[Concern, ...] = (locking, logs, hardening, reloading, draining, heart, notifying, control, admin)
 """What every service has besides its guards, in the order in which it is checked and joins."""
 
 _WIDTH = 100

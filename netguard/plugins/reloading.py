@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
+from twisted.python.failure import Failure
 
 from netguard.plugins.concerns import Given, join
 from netguard.process.signals import on_signal
@@ -73,11 +74,24 @@ class Reloading(_Service):  # type: ignore[misc]
         self._again = False
         return self._under_way
 
-    def reload(self) -> None:
-        """Read the files again; when that is under way, once more after it, since they may have changed meanwhile."""
+    def reload(self) -> Deferred[list[str]]:
+        """Read the files again; when that is under way, once more after it, since they may have changed meanwhile.
+
+        Returns:
+            What could not be used, once all is done.
+        """
         self._again = True
         if self._under_way is None:
             self._under_way = Deferred.fromCoroutine(self._reload())
+        asked: Deferred[list[str]] = Deferred()
+
+        def tell(result: Any) -> Any:
+            if not asked.called:  # whoever asked may have gone
+                asked.callback(result if isinstance(result, Failure) else self._house.troubles)
+            return result
+
+        self._under_way.addBoth(tell)
+        return asked
 
     async def _reload(self) -> None:
         try:

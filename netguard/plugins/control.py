@@ -1,0 +1,59 @@
+"""``--control``: a UNIX socket for operators, by which a running service is asked and told things."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netguard.plugins.concerns import Given, join
+from netguard.plugins.ending import end_in_one_line
+from netguard.plugins.explaining import Explainer
+from netguard.process.control import Control
+from netguard.process.operator import Operator
+from netguard.process.private_socket import PrivateSocket, SocketError
+from netguard.process.vitals import Vitals
+
+if TYPE_CHECKING:
+    from netguard.service import Service as House
+
+PARAMETERS: list[list[Any]] = [
+    ["control", None, None, "a UNIX socket by which root and the service's own user control it (see netguard ctl)"],
+]
+FLAGS: list[list[Any]] = []
+
+
+def check(_given: Given) -> None:
+    """There is nothing that could be known before it is tried."""
+
+
+def equip(service: Any, house: House, given: Given) -> None:
+    """Let the service have a control socket."""
+    from twisted.internet import reactor
+
+    if given["control"] is None:
+        return
+    heart = house.offers.get("heartbeat")
+    vitals = Vitals(house) if heart is None else heart.vitals
+    operator = Operator(house, vitals, reactor, [Explainer(given.policy, house).command])
+    twistd = given.parent or {}
+    uid, gid = twistd.get("uid"), twistd.get("gid")
+    owner = None if uid is None else (uid, -1 if gid is None else gid)
+    place = PrivateSocket(given["control"], alone=given.instance is not None and given.instance.held)
+    control = _Control(place, operator.commands, house, reactor, owner)
+    house.offers["control"] = control
+    join(service, control, before=True)  # it is there when the ports are, and for as long as somebody is served
+
+
+class _Control(Control):
+    """Ends the start with one line where the socket cannot be had."""
+
+    def privilegedStartService(self) -> None:
+        """Listen.
+
+        Raises:
+            SocketError: the socket cannot be had. If nobody catches it, it ends the program with its one line.
+        """
+        try:
+            super().privilegedStartService()
+        except SocketError as why:
+            end_in_one_line(why)
+            raise

@@ -1,0 +1,138 @@
+"""The control socket: who may come in, and that there are never too many.
+
+Who connects is root or who the service runs as: the mode of the socket says so, and the kernel is asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.protocol import Factory
+from zope.interface import implementer
+
+from netguard.process.commands import Command
+from netguard.process.control_session import Session, refusal
+from netguard.process.peer_credentials import Credentials, credentials
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from netguard.process.private_socket import PrivateSocket
+    from netguard.service import Service as House
+
+CLIENTS = 8
+"""Clients at a time."""
+
+_Service: Any = Service  # it is not annotated
+
+
+@implementer(IReadDescriptor)
+class Control(_Service):  # type: ignore[misc]
+    """Listens for operators.
+
+    Args:
+        place: the socket.
+        commands: the table.
+        house: where changes are told.
+        reactor: the reactor (``IReactorFDSet`` and ``IReactorSocket``).
+        owner: user and group to whom the socket is to belong; who we are, unless given.
+
+    Attributes:
+        sessions: the clients.
+    """
+
+    def __init__(
+        self,
+        place: PrivateSocket,
+        commands: Sequence[Command],
+        house: House,
+        reactor: Any,
+        owner: tuple[int, int] | None = None,
+    ) -> None:
+        self.sessions: set[Session] = set()
+        self._place = place
+        self._commands = commands
+        self._house = house
+        self._reactor = reactor
+        self._owner = owner
+        self._socket: socket.socket | None = None
+
+    def privilegedStartService(self) -> None:
+        """Listen while the process may still do so anywhere.
+
+        Raises:
+            SocketError: the socket cannot be had.
+        """
+        super().privilegedStartService()
+        self._socket = self._place.listen(self._owner)
+
+    def startService(self) -> None:
+        """Accept."""
+        super().startService()
+        self._reactor.addReader(self)
+
+    def stopService(self) -> Any:
+        """Accept no more, and end the clients."""
+        if self._socket is not None:
+            self._reactor.removeReader(self)
+            self._place.close()
+            self._socket = None
+        for each in list(self.sessions):
+            each.transport.abortConnection()  # type: ignore[union-attr]
+        return super().stopService()
+
+    # what the reactor asks of a reader
+
+    def fileno(self) -> int:
+        """The listening socket's."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def logPrefix(self) -> str:
+        """What stands before lines of twistd's own log."""
+        return "control"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor has given up on the socket."""
+
+    def doRead(self) -> None:
+        """Accept one client, if it may come in."""
+        if self._socket is None:
+            return
+        with suppress(OSError):  # it has gone again, or descriptors are short: then the next one comes later
+            sock, _ = self._socket.accept()
+            with sock:
+                sock.setblocking(False)
+                self._let_in(sock, credentials(sock))
+
+    def _let_in(self, sock: socket.socket, who: Credentials) -> None:
+        if who.uid not in (0, os.geteuid()):
+            sock.send(b"".join(refusal(f"user {who.uid} may not control this service")))
+        elif len(self.sessions) >= CLIENTS:
+            sock.send(b"".join(refusal(f"there are {CLIENTS} clients already")))
+        else:
+            session = Session(self._commands, self._house, who, self._reactor, self.sessions.discard)
+            self.sessions.add(session)
+            self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Only(session))
+
+
+class _Only(Factory):
+    """The factory of a protocol that is there already.
+
+    Args:
+        protocol: the protocol.
+    """
+
+    noisy = False
+
+    def __init__(self, protocol: Session) -> None:
+        self._protocol = protocol
+
+    def buildProtocol(self, addr: object) -> Session:
+        """Give it away."""
+        return self._protocol

@@ -1,0 +1,163 @@
+"""Tests for netguard.process.control: who may come in, over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+
+from netguard.process import control as controls
+from netguard.process.commands import Command
+from netguard.process.control import CLIENTS, Control
+from netguard.process.peer_credentials import Credentials
+from netguard.process.private_socket import PrivateSocket, SocketError
+from netguard.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Client(Protocol):
+    """What the other end sends, line by line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Any] = []
+        self.lost: Deferred[None] = Deferred()
+        self._buffer = b""
+        self._wanted: list[tuple[int, Deferred[None]]] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        """Keep it."""
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self.lines += [json.loads(each) for each in lines]
+        for count, wanted in self._wanted:
+            if len(self.lines) >= count and not wanted.called:
+                wanted.callback(None)
+
+    def connectionLost(self, reason: object = None) -> None:
+        """It is over."""
+        self.lost.callback(None)
+
+    async def ask(self, line: bytes) -> Any:
+        """Give a command; the answer."""
+        assert self.transport is not None
+        self.transport.write(line + b"\n")
+        wanted: Deferred[None] = Deferred()
+        self._wanted.append((len(self.lines) + 1, wanted))
+        await wanted
+        return self.lines[-1]
+
+
+class Running:
+    """A control socket in the reactor of this process."""
+
+    def __init__(self, path: Path) -> None:
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+        self.path = path
+        table = (Command("echo", "", "Answer.", lambda _: {}),)
+        service = Service(lambda: self.reactor)
+        self.control = Control(PrivateSocket(path, alone=True), table, service, self.reactor)
+        self.clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        """A client comes."""
+        client: Client = await connectProtocol(UNIXClientEndpoint(self.reactor, str(self.path)), Client())
+        self.clients.append(client)
+        return client
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the socket is."""
+    return tmp_path / "control"
+
+
+async def _running(path: Path) -> AsyncIterator[Running]:
+    running = Running(path)
+    running.control.privilegedStartService()
+    running.control.startService()
+    yield running
+    running.control.stopService()
+    for each in running.clients:
+        await each.lost
+
+
+async def test_a_client_comes_asks_and_is_ended_with_the_service(path: Path) -> None:
+    """Its socket's name goes, too."""
+    async for running in _running(path):
+        client = await running.connect()
+        assert await client.ask(b"echo") == {"ok": True}
+        assert len(running.control.sessions) == 1
+    assert not path.exists()
+    assert not running.control.sessions
+
+
+async def test_there_are_so_many_clients_and_no_more(path: Path) -> None:
+    """The one too many is told so; when one goes, another may come."""
+    async for running in _running(path):
+        for _ in range(CLIENTS):
+            assert await (await running.connect()).ask(b"echo") == {"ok": True}
+        more = await running.connect()
+        await more.lost
+        assert more.lines == [{"ok": False, "error": "there are 8 clients already"}]
+        assert running.clients[0].transport is not None
+        running.clients[0].transport.loseConnection()
+        while len(running.control.sessions) == CLIENTS:
+            await running.clients[1].ask(b"echo")
+        assert await (await running.connect()).ask(b"echo") == {"ok": True}
+
+
+async def test_other_users_are_turned_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if somebody has opened the socket to them."""
+    async for running in _running(path):
+        monkeypatch.setattr(controls, "credentials", lambda _: Credentials(1, os.geteuid() + 7, 7))
+        client = await running.connect()
+        await client.lost
+        assert client.lines == [{"ok": False, "error": f"user {os.geteuid() + 7} may not control this service"}]
+        assert not running.control.sessions
+
+
+async def test_one_that_comes_and_goes_at_once_disturbs_nobody(path: Path) -> None:
+    """With or without having said something; a half-closed one ends."""
+    async for running in _running(path):
+        for data in (b"", b"echo", b"echo\n", b"x" * 100_000):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+                sock.setblocking(False)
+                if data:
+                    sock.send(data)
+        client = await running.connect()
+        assert await client.ask(b"echo") == {"ok": True}
+        while len(running.control.sessions) > 1:
+            await client.ask(b"echo")
+
+
+async def test_who_reads_nothing_holds_nothing_up(path: Path) -> None:
+    """Its answers wait in its own queue."""
+    async for running in _running(path):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            sock.setblocking(False)
+            sock.send(b"echo\n" * 2000)
+            client = await running.connect()
+            assert await client.ask(b"echo") == {"ok": True}
+
+
+async def test_a_service_that_never_started_stops(path: Path) -> None:
+    """And one whose socket cannot be had does not start."""
+    running = Running(path)
+    running.control.stopService()
+    assert running.control.fileno() == -1
+    running.control.doRead()
+    path.write_text("in the way")
+    with pytest.raises(SocketError):
+        running.control.privilegedStartService()
