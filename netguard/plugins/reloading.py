@@ -87,7 +87,8 @@ class Reloading(_Service):  # type: ignore[misc]
 
         def tell(result: Any) -> Any:
             if not asked.called:  # whoever asked may have gone
-                asked.callback(result if isinstance(result, Failure) else self._house.troubles)
+                failed = isinstance(result, Failure)
+                asked.callback(["it failed; the log says how"] if failed else self._house.troubles)
             return result
 
         self._under_way.addBoth(tell)

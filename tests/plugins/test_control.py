@@ -66,6 +66,19 @@ def test_an_operators_day(site: Site) -> None:
     assert not (site.folder / "control").exists()
 
 
+def test_draining_ends_the_service(site: Site) -> None:
+    """In order, once everybody who is there is done."""
+    server = Server.start(*site.both_ports, "--control", "control", cwd=site.folder)
+    plain, _ = server.ports(2)
+    with Peer(plain) as peer:
+        assert peer.apop().startswith(b"+OK")
+        assert told(site.folder, "drain") == {"ok": True, "draining": True, "connections": 1}
+        assert server.process.wait(30) == 0
+    server.out.wait(lambda _: server.out.ended)
+    server.err.wait(lambda _: server.err.ended)
+    assert not (site.folder / "control").exists()
+
+
 def test_answers_for_people(site: Site) -> None:
     """Lines and tables; what cannot be done is one line and status 1."""
     with serving(*site.both_ports, "--shed", "off", "--control", "control", cwd=site.folder) as server:
@@ -104,7 +117,7 @@ def test_events_are_shown_as_they_happen(site: Site, asked: list[str]) -> None:
                 pass
             while b"closed" not in (line := watching.stdout.readline()):
                 assert line
-            assert server.stop() == -signal.SIGTERM
+            assert server.stop() == 0
             assert watching.wait(30) == 1
             assert watching.stderr is not None
             assert b"the service has closed the connection" in watching.stderr.read()

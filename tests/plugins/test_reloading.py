@@ -100,15 +100,39 @@ async def test_a_reload_that_breaks_does_not_stop_the_next(house: Service, logge
     service = Reloading(house, [], reactor)
     service.startService()
     try:
-        service.reload()
+        asked = service.reload()
         assert service._under_way is not None
         with pytest.raises(RuntimeError):
             await service._under_way
-        service.reload()
+        assert await asked == ["it failed; the log says how"]
+        asked = service.reload()
         await reloaded(service)
+        assert await asked == []
     finally:
         service.stopService()
     assert len(logged.named("reloaded")) == 1
+
+
+async def test_whoever_asks_for_a_reload_hears_what_came_of_it(house: Service, logged: Logged) -> None:
+    """Also who asks while one is under way; one who has gone is left alone."""
+    from twisted.internet import reactor
+
+    troubles = ["rules:3: no"]
+
+    def read() -> None:
+        if troubles:
+            raise OptionError(troubles[0])
+
+    house.when_reloaded(read)
+    service = Reloading(house, [], reactor)
+    service.startService()
+    try:
+        first, gone, second = service.reload(), service.reload(), service.reload()
+        gone.addErrback(lambda _: None)
+        gone.cancel()
+        assert [await first, await second] == [troubles, troubles]
+    finally:
+        service.stopService()
 
 
 # As a process
