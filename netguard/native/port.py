@@ -100,15 +100,16 @@ class Port(_Port):  # type: ignore[misc]
         number = self.sessionno
         self.sessionno = number + 1
         made = Server(sock, meter, client, self, number, self.reactor)
-        meter.makeConnection(made)
+        made.promptly(meter.makeConnection, made)
         if self._talkers or not number % 16:
             self._listen_at_once(made)
 
     def _listen_at_once(self, made: Server) -> None:
         """Where peers speak first, what one says has come by now: a turn of the reactor less."""
-        before = made.meter.received
+        meter = made.meter
+        before = meter.received
         log.callWithLogger(made, made.read_at_once)
-        self._talkers = TALKERS if made.meter.received != before else max(0, self._talkers - 1)
+        self._talkers = TALKERS if meter.received != before else max(0, self._talkers - 1)
 
     def _let_in(self, sock: socket.socket) -> socket.socket:
         if self.resets:

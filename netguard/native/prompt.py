@@ -3,9 +3,11 @@
 It can be told from Twisted's by nothing but the time it takes:
 
 * what is written while bytes are delivered is sent at once when all are delivered, where Twisted's would first ask
-  the kernel whether it may write: one turn of the reactor and two system calls less for each request. Whatever is not
-  plain (bytes that wait already, a producer that waits for its turn, a connection that closes) goes Twisted's way.
-  This needs TCP_NODELAY: an answer in two parts would wait for the peer's acknowledgement of the first;
+  the kernel whether it may write: one turn of the reactor and two system calls less for each request. A connection
+  that is to be closed with it is closed then. Whatever is not plain (bytes that wait already, a producer that waits
+  for its turn) goes Twisted's way. This needs TCP_NODELAY: an answer in two parts would wait for the peer's
+  acknowledgement of the first;
+* an application that answers at another moment can have the same by :meth:`PromptServer.promptly`;
 * its names for logs are made when somebody wants them;
 * what the reactor knows already it is not told again when the connection ends.
 """
@@ -27,6 +29,7 @@ from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 _Server: Any = tcp.Server  # half of it is not annotated
 _plain = Protocol.logPrefix
@@ -87,16 +90,32 @@ class PromptServer(_Server):  # type: ignore[misc]
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
+        self.promptly(self.upper.dataReceived, data)
+        return None
+
+    def promptly(self, do: Callable[..., object], *args: object) -> None:
+        """Call something; what it writes is sent when it returns, in the same turn of the reactor.
+
+        Args:
+            do: what to call.
+            args: with what.
+        """
+        if self._inside:  # whoever is outside will send it
+            do(*args)
+            return
         self._inside = True
         try:
-            self.upper.dataReceived(data)
-        finally:
+            do(*args)
+        except BaseException:
             self._inside = False
+            if self._wanted and self.connected:
+                self._write_later()  # unless that is the end of the connection
+            raise
+        self._inside = False
         if self._wanted:
             self._wanted = False
             if self.connected:
                 self._send()
-        return None
 
     def read_at_once(self) -> None:
         """Read what has come already, as the reactor would do in its next turn; nothing, if nobody wants to read."""
@@ -119,19 +138,28 @@ class PromptServer(_Server):  # type: ignore[misc]
         pieces = self._tempDataBuffer
         # A push producer has to be told only when it was paused; a pull producer, whenever all was written.
         minds = self.producer and (self.producerPaused or not self.streamingProducer)
-        if pieces and not (self.dataBuffer or minds or self._closing or self._writeDisconnecting or self._aborting):
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            try:
-                sent = self.socket.send(data)
-            except OSError:  # doWrite will find what it is, after what can still be read has been
-                sent = 0
-            if sent:
-                self._tempDataBuffer = []
-                self._tempDataLen = 0
-                if sent == len(data):
-                    return
-                self.dataBuffer = bytes(memoryview(data)[sent:])
+        if not (self.dataBuffer or minds or self._writeDisconnecting or self._aborting) and self._sent(pieces):
+            if not self._closing:
+                return
+            if not self._waits:  # else the reactor may be about to call doWrite
+                self.connectionLost(Failure(CONNECTION_DONE))
+                return
         self._write_later()
+
+    def _sent(self, pieces: list[bytes]) -> bool:
+        """Whether the kernel has taken all of this; what it has not is left to doWrite."""
+        if not pieces:
+            return True
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        try:
+            sent = self.socket.send(data)
+        except OSError:  # doWrite will find what it is, after what can still be read has been
+            return False
+        if sent:
+            self._tempDataBuffer = []
+            self._tempDataLen = 0
+            self.dataBuffer = bytes(memoryview(data)[sent:])
+        return sent == len(data)
 
     def _write_later(self) -> None:
         self._waits = True

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 BATCH = 16 * 1024
 
 
+def _call(do: Callable[..., object], *args: object) -> None:
+    do(*args)
+
+
 @implementer(IPushProducer)
 class Outlet:
     """The way out of one connection.
@@ -41,6 +45,7 @@ class Outlet:
         self._gathered: list[bytes] = []
         self._waiting = 0
         self._open = True
+        self._promptly = getattr(transport, "promptly", _call)  # netguard's own transport has it
         self._room: Deferred[bool] | None = None
         if hasattr(transport, "setTcpNoDelay"):
             # Without it the end of every message waits some 40 ms for the client's delayed acknowledgement.
@@ -60,7 +65,7 @@ class Outlet:
         gathered, self._gathered = self._gathered, []
         if gathered and self._open:
             self.octets += self._waiting
-            self._transport.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+            self._promptly(self._transport.write, gathered[0] if len(gathered) == 1 else b"".join(gathered))
         self._waiting = 0
 
     def room(self) -> Deferred[bool]:
@@ -73,12 +78,15 @@ class Outlet:
     def close(self) -> None:
         """End the connection after all that was put."""
         if self._open:
-            self.flush()
-            self._open = False
-            # A transport waits for its producer before it closes.
-            self._transport.unregisterProducer()
-            self._transport.loseConnection()
+            self._promptly(self._end)
             self._tell(False)
+
+    def _end(self) -> None:
+        self.flush()
+        self._open = False
+        # A transport waits for its producer before it closes.
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
 
     def lost(self) -> None:
         """The connection is gone."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet import tcp
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import MemoryReactorClock
@@ -255,3 +256,24 @@ async def test_those_who_speak_first_are_listened_to_at_once(ground: Ground, fir
         client.setblocking(False)
         await until(partial(arrived, number))
     assert asked == ([True] * 33 if first else [False] * 3)
+
+
+async def test_one_that_greets_and_goes_is_heard(ground: Ground) -> None:
+    """As daytime services do: all is said and done in the turn in which the peer was let in."""
+
+    class Daytime(Application):
+        """Says the time, and closes."""
+
+        def connectionMade(self) -> None:
+            """Say it."""
+            super().connectionMade()
+            transport: Any = self.transport
+            transport.write(b"noon")
+            transport.loseConnection()
+
+    port = ground.listen(Daytime)
+    for _ in range(20):
+        client = ground.dial(port)
+        assert await ground.read(client, 100) == b"noon"
+    assert {type(each.reason) for each in ground.applications} == {ConnectionDone}
+    assert port.factory.connections == []

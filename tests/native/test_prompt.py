@@ -17,6 +17,8 @@ from netguard.testing import Application, Echo, HalfCloseable, NativeMemoryTrans
 from tests.native.conftest import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.native.conftest import Ground
 
 
@@ -141,6 +143,113 @@ def test_what_is_written_before_a_close_is_sent() -> None:
     peer.transport.deliver(b"x")
     peer.feed(b"y")
     assert peer.taken == b"bye"
+    assert peer.lost
+
+
+def closing(*written: bytes, before: Callable[[Any], object] | None = None) -> Any:
+    """A connection whose application writes and closes when something comes, and which has just been read."""
+
+    def close() -> None:
+        if before is not None:
+            before(peer)
+        for each in written:
+            peer.application.transport.write(each)
+        peer.application.transport.loseConnection()
+
+    peer = dialogue(Application)
+    peer.application.reactions["data"] = close
+    peer.transport.deliver(b"x")
+    return peer
+
+
+@pytest.mark.parametrize("written", [(), (b"bye",), (b"by", b"e")])
+def test_a_close_leaves_with_the_answer(written: tuple[bytes, ...]) -> None:
+    """In the same turn, once what calls it has returned."""
+    peer = closing(*written)
+    peer.transport.doRead()
+    assert peer.taken == b"".join(written)
+    assert peer.lost
+    assert type(peer.application.reason) is ConnectionDone
+    assert not peer.transport.turns.writing
+
+
+def test_a_close_waits_for_what_the_kernel_does_not_take() -> None:
+    """As ever."""
+    peer = closing(b"bye")
+    peer.takes(1)
+    peer.transport.doRead()
+    assert (peer.taken, peer.lost) == (b"b", False)
+    peer.takes(None)
+    assert (peer.taken, peer.lost) == (b"bye", True)
+
+
+def test_a_close_waits_for_a_producer_that_is_paused() -> None:
+    """It may have more to say."""
+
+    def much(peer: Any) -> None:
+        peer.application.transport.registerProducer(producer, True)
+        peer.application.transport.write(b"x" * (peer.transport.bufferSize + 1))
+
+    producer = Producer()
+    peer = closing(before=much)
+    peer.transport.doRead()
+    assert not peer.lost
+    peer.advance()
+    assert producer.told == ["pause", "resume"]
+    assert not peer.lost
+    peer.application.transport.unregisterProducer()
+    peer.advance()
+    assert peer.lost
+
+
+def test_a_transport_that_the_reactor_is_about_to_let_write_is_still_there_then() -> None:
+    """It calls doRead and doWrite one after the other for what it was told at once."""
+    peer = closing(b"bye")
+    peer.application.transport.write(b"good ")
+    assert peer.transport.turns.writing
+    assert peer.transport.doRead() is None
+    assert not peer.lost
+    assert type(peer.transport.doWrite()) is ConnectionDone
+    assert peer.taken == b"good bye"
+
+
+def test_an_answer_at_another_moment_may_be_prompt() -> None:
+    """It is sent when what makes it returns; within a read, with all else that the read brings about."""
+    peer = dialogue(Application)
+    transport = peer.application.transport
+    transport.promptly(transport.write, b"one")
+    assert peer.taken == b"one"
+    assert not peer.transport.turns.writing
+
+    def answer() -> None:
+        transport.promptly(transport.write, b"three")
+        assert peer.taken == b"one"
+        transport.write(b"four")
+
+    peer.application.reactions["data"] = answer
+    peer.transport.deliver(b"two")
+    peer.transport.doRead()
+    assert peer.taken == b"onethreefour"
+    assert [each for each in peer.transport.changes if each[0] == "taken"] == [("taken", b"onethreefour")]
+
+
+def test_what_was_written_before_an_exception_at_another_moment_is_sent() -> None:
+    """Nobody says that it is the end."""
+
+    def fail() -> None:
+        transport.write(b"hello")
+        raise ZeroDivisionError
+
+    peer = dialogue(Application)
+    transport = peer.application.transport
+    with pytest.raises(ZeroDivisionError):
+        transport.promptly(fail)
+    peer.advance()
+    assert (peer.taken, peer.lost) == (b"hello", False)
+    transport.loseConnection()
+    peer.advance()
+    with pytest.raises(ZeroDivisionError):
+        transport.promptly(fail)
     assert peer.lost
 
 

@@ -108,3 +108,30 @@ def test_lost(place: Place) -> None:
     place.outlet.close()
     assert place.transport.value() == b""
     assert not place.transport.disconnecting
+
+
+def test_where_a_transport_can_be_prompt_it_is() -> None:
+    """Answers that come at any moment leave in the same turn, and the end with the last of them."""
+
+    class Prompt(StringTransport):
+        """Notes what is done promptly."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.prompt: list[bytes] = []
+
+        def promptly(self, do: Any, *args: object) -> None:
+            """Note."""
+            before = len(self.value())
+            do(*args)
+            self.prompt.append(self.value()[before:])
+
+    transport: Any = Prompt()
+    outlet = Outlet(transport, lambda: None)
+    outlet.put(b"hello")
+    outlet.flush()
+    assert transport.prompt == [b"hello"]
+    outlet.put(b"bye")
+    outlet.close()
+    assert transport.prompt[-1] == b"bye"
+    assert transport.disconnecting
