@@ -83,6 +83,9 @@ class House(Protocol):
     def when_reloaded(self, do: Callable[[], object]) -> None:
         """Call ``do`` when files are to be read again; if it raises OptionError, that is told and nothing changed."""
 
+    def when_reviewed(self, review: Callable[[Any], Awaitable[object]]) -> None:
+        """Await ``review`` with every connection that lives when rules were read again, if such are to be cut."""
+
     def refuse_by(self, style: str) -> None:
         """Answer refused connections so: ``close``, ``reset`` or ``text:`` and the text."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,6 +75,7 @@ class Service:
         self._ticking: list[Callable[[float], object]] = []
         self._judges: list[Callable[[Any, Misdeed], object]] = []
         self._readers: list[Callable[[], object]] = []
+        self._reviews: list[Callable[[Any], Awaitable[object]]] = []
         self._ticked = -inf
         self.restless = self.closed = self.strained = False
 
@@ -165,6 +166,14 @@ class Service:
     def when_reloaded(self, do: Callable[[], object]) -> None:
         """Call ``do`` when files are to be read again; if it raises OptionError, that is told and nothing changed."""
         self._readers.append(do)
+
+    def when_reviewed(self, review: Callable[[Any], Awaitable[object]]) -> None:
+        """Await ``review`` with every connection that lives when rules were read again, if such are to be cut."""
+        self._reviews.append(review)
+
+    def review(self) -> Iterator[Awaitable[object]]:
+        """What is to be awaited so that those who are in are judged by the rules of now; one for each, as it comes."""
+        return (review(each) for each in self.connections if each.state == "open" for review in self._reviews)
 
     def reload(self, *troubles: Exception) -> bool:
         """Read all files again.

@@ -227,6 +227,16 @@ VOCABULARY: Mapping[str, Kind] = {
         "The log cannot be reopened or rotated; it goes on where it is, and nothing is lost.",
         {"reason": "cannot rotate /var/log/pop.log: user 110 may not write in /var/log"},
     ),
+    "limit_changed": Kind(
+        LogLevel.info,
+        "The configuration file was read again, and an option in it is another one now: `before` and `limit`.",
+        {"option": "max-per-peer", "before": "5", "limit": "20"},
+    ),
+    "restart_needed": Kind(
+        LogLevel.warn,
+        "An option in the configuration file has changed that holds from the next start on; `limit` holds until then.",
+        {"option": "idle", "limit": "10m", "wanted": "5m"},
+    ),
     "session": Kind(
         LogLevel.info,
         "A session of the service ended; one line with what it did.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from netguard.errors import Denied, DeniedByFile, NameUnknown, OptionError, PrivilegedPort, Reason
@@ -58,6 +59,7 @@ class AccessRules(Guard):
         door = Door(self, house)
         if self.file is not None:
             house.when_reloaded(door.reload)
+            house.when_reviewed(lambda connection: door.judge(connection, connection.cut))
         return Gate(door.closed, door.note if self.privileged_port == "log" else None, door.ask)
 
 
@@ -89,10 +91,8 @@ class Door:
         if self.guard.file is not None:
             found += read_rules(self.guard.file)
         if found.first_name is not None and self.house.names is None:
-            rule = Decision("ask", found.first_name)
-            raise OptionError(
-                f"{rule.shown}: rules about names need look-ups, and nobody looks names up (explain: say --name)"
-            )
+            why = "rules about names need look-ups, and nobody looks names up (explain: say --name)"
+            raise OptionError(f"{Decision('ask', found.first_name).shown}: {why}")
         return found
 
     def closed(self, newcomer: Newcomer) -> Reason | Later | None:
@@ -116,24 +116,28 @@ class Door:
 
     async def ask(self, connection: Connection) -> None:
         """Decide by the peer's name, and by the rules that held when the peer came."""
-        listed = self.rules
         if self.guard.privileged_port == "log":
             self.note(connection)
+        await self.judge(connection, connection.refuse)
+
+    async def judge(self, connection: Connection, sentence: Callable[[Reason], object]) -> None:
+        """Decide by the rules of now, and by the peer's name where they need it."""
+        listed = self.rules
         verdict: Any = connection.peer.name
-        if verdict is None:
+        decision = decide(listed, connection.packed, verdict, names_fail=self.guard.names_fail)
+        if decision.outcome == "ask":
             verdict = await self.house.names.verify(connection.host)
             connection.learn(name=verdict)
-        decision = decide(listed, connection.packed, verdict, names_fail=self.guard.names_fail)
+            decision = decide(listed, connection.packed, verdict, names_fail=self.guard.names_fail)
         if decision.outcome != "allow":
-            connection.refuse(self.reason(decision, verdict))
+            sentence(self.reason(decision, verdict))
 
     def reason(self, decision: Decision, verdict: Verdict | None = None) -> Reason:
         """Say which rule it was, and what was seen, where that is not the address."""
         rule = decision.rule
         seen = verdict.name if isinstance(verdict, Verified) else None if verdict is None else word(verdict)
         if rule is None:
-            by_file = self.guard.file is not None
-            return (DeniedByFile if by_file else Denied)("none of them allows it", seen)
+            return (Denied if self.guard.file is None else DeniedByFile)("none of them allows it", seen)
         observed = seen if rule.needs_name else None
         if decision.outcome == "failed":
             return NameUnknown(decision.shown, observed)

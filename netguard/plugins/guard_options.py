@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 from attrs import fields_dict
@@ -16,6 +17,7 @@ from netguard.errors import OptionError
 from netguard.options import Option, options_of, spelled_out
 from netguard.plugins import admin, control, draining, hardening, heart, locking, logs, notifying, reloading
 from netguard.plugins.concerns import Concern
+from netguard.plugins.rereading import Rereading
 from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
 from netguard.process.instance import SingleInstance
 from netguard.service import Service
@@ -115,17 +117,19 @@ class GuardOptions(usage.Options):
         self.config = files.load(self["config"]) if self["config"] is not None else files.Config()
         self.policy = self.policy_of(None)
 
-    def policy_of(self, listener: str | None) -> Policy:
+    def policy_of(self, listener: str | None, config: files.Config | None = None) -> Policy:
         """The guards of one listener.
 
         Args:
             listener: the endpoint as ``--listen`` has it; None for what holds where a file says nothing else.
+            config: what the file says; what it said at the start unless given.
 
         Raises:
             OptionError: its options contradict each other.
         """
         try:
-            return Policy.from_options({**self.config.options(listener), **self.given}, self.surface)
+            options = (self.config if config is None else config).options(listener)
+            return Policy.from_options({**options, **self.given}, self.surface)
         except OptionError as why:
             raise OptionError(why if listener is None else f"listener {listener}: {why}") from None
 
@@ -141,6 +145,9 @@ class GuardOptions(usage.Options):
         """
         for concern in CONCERNS:
             concern.equip(service, house, self)
+        if self["config"] is not None:
+            path = str(Path(self["config"]).absolute())
+            house.when_reloaded(Rereading(path, self, getattr(self, "listens", [None]), house))
         return service
 
     def getUsage(self, width: int | None = None) -> str:

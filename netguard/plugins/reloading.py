@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
+from twisted.internet.task import Cooperator
 from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netguard.plugins.concerns import Given, join
@@ -18,9 +20,12 @@ if TYPE_CHECKING:
     from netguard.service import Service as House
 
 PARAMETERS: list[list[Any]] = []
-FLAGS: list[list[Any]] = []
+FLAGS: list[list[Any]] = [
+    ["reload-cuts", None, "after a reload, cut connections that the access rules would not let in any more"],
+]
 
 _Service: Any = Service  # it is not annotated
+_log = Logger(namespace="netguard")
 
 
 def check(_given: Given) -> None:
@@ -32,7 +37,7 @@ def equip(service: Any, house: House, given: Given) -> None:
     from twisted.internet import reactor
 
     if given.reloads:
-        house.offers["reload"] = reloading = Reloading(house, given.looks, reactor)
+        house.offers["reload"] = reloading = Reloading(house, given.looks, reactor, cuts=bool(given["reload-cuts"]))
         join(service, reloading)
 
 
@@ -43,10 +48,14 @@ class Reloading(_Service):  # type: ignore[misc]
         house: what reads most of them, and tells what came of it: ``reloaded`` or ``reload_failed``.
         checks: each looks at another file, in a thread, and raises what is wrong with it.
         reactor: the reactor.
+        cuts: whether connections are cut that the rules of now would not let in; they stay otherwise.
     """
 
-    def __init__(self, house: House, checks: Sequence[Callable[[], object]], reactor: Any) -> None:
+    def __init__(
+        self, house: House, checks: Sequence[Callable[[], object]], reactor: Any, *, cuts: bool = False
+    ) -> None:
         self._house = house
+        self._cuts = cuts
         self._checks = tuple(checks)
         self._reactor = reactor
         self._under_way: Deferred[None] | None = None
@@ -111,6 +120,19 @@ class Reloading(_Service):  # type: ignore[misc]
         finally:
             for _, done in self._companions:
                 done(good)
+        if self._cuts:
+            await Cooperator(scheduler=self._soon).cooperate(self._review()).whenDone()
+
+    def _review(self) -> Iterator[None]:
+        """Begin to judge those who are in, some in each turn of the reactor; names may take their time."""
+        for awaited in self._house.review():
+            Deferred.fromCoroutine(_whole(awaited)).addErrback(
+                lambda why: _log.failure("netguard: a connection cannot be judged again", why)
+            )
+            yield
+
+    def _soon(self, do: Callable[[], object]) -> Any:
+        return self._reactor.callLater(0, do)
 
     def _look(self) -> list[Exception]:
         troubles = []
@@ -120,3 +142,7 @@ class Reloading(_Service):  # type: ignore[misc]
             except Exception as why:  # noqa: BLE001 - whatever is wrong with a file, the service goes on
                 troubles.append(why)
         return troubles
+
+
+async def _whole(awaited: Awaitable[object]) -> object:
+    return await awaited

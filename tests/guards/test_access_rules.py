@@ -352,6 +352,31 @@ def test_a_file_is_read_again_when_the_service_reloads(service: type[Service], f
     assert house.knock(HERE) is None
 
 
+def test_who_is_in_can_be_judged_again(service: type[Service], file: Path) -> None:
+    """By the rules of now, which may need the name that was not looked up before; a guard that observes only tells."""
+    file.write_text("allow ALL")
+    named = Named(service, Names(), file=file)
+    good, bad, other = named.arrive(), named.arrive(), named.arrive("203.0.113.5")
+    file.write_text("deny 203.0.113.0/24\nallow .good.example")
+    assert named.house.reload()
+    reviews: Any = named.house.review()
+    waiting: list[Deferred[None]] = [Deferred.fromCoroutine(each) for each in reviews]
+    assert (other.connection.state, good.connection.state) == ("cut", "open")
+    assert isinstance(other.connection.reason, DeniedByFile)
+    first, second = named.names.waiting
+    first.callback(GOOD)
+    second.callback(NoName())
+    assert all(each.called for each in waiting)
+    assert (good.connection.state, bad.connection.state) == ("open", "cut")
+    named.service.clock.advance(1)
+    assert named.house.reload()
+    reviews = named.house.review()
+    for review in reviews:
+        with pytest.raises(StopIteration):
+            review.send(None)  # its name is known by now
+    assert good.connection.state == "open"
+
+
 @pytest.mark.parametrize("broken", ["allow 203.0.113.1\nalow ::1", "", None, b"\xff"])
 def test_a_broken_file_leaves_the_rules_as_they_were(
     service: type[Service], file: Path, logged: Any, broken: str | bytes | None

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from twisted.internet.task import Clock
 from netguard.errors import OptionError
 from netguard.plugins.reloading import Reloading
 from netguard.service import Service
-from tests.popserver import Peer, Server, Site, serving, trusting
+from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment, serving, trusting
 
 if TYPE_CHECKING:
     from tests.conftest import Logged
@@ -265,3 +266,56 @@ def test_a_demonstration_ends_with_its_terminal(tmp_path: Path) -> None:
     server = Server.start("--demo", str(tmp_path / "demo"), cwd=tmp_path)
     server.ports(2)
     assert server.stop(signal.SIGHUP) == -signal.SIGHUP
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_who_is_in_stays_unless_told_otherwise(cuts: bool, wrapped: bool, site: Site) -> None:
+    """With --reload-cuts, whom the rules do not let in any more is cut, with the rule that says so."""
+    rules(site, "allow ALL")
+    words = ["--access", str(site.folder / "net.rules"), *(["--reload-cuts"] if cuts else [])]
+    if wrapped:
+        (site.folder / "root").mkdir()
+        command = ["netguard-wrap", "--log-format", "json", *words, "--", "web", "--path", "root"]
+        command += ["--listen", "tcp:0:interface=127.0.0.1"]
+    else:
+        command = ["netguard-pop", "--log-format", "json", *site.both_ports, *words]
+    process = subprocess.Popen(
+        [TWISTD, "-n", "--pidfile=", *command],
+        cwd=site.folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    server = Server(process, Output(process.stdout), Output(process.stderr))
+    try:
+        port = server.ports(1 if wrapped else 2)[0]
+        server.wait_for("started")
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as inside,
+            socket.create_connection(("127.0.0.1", port), PATIENCE, ("127.0.0.2", 0)) as other,
+        ):
+            for each in (inside, other):
+                each.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" if wrapped else b"")
+                assert each.recv(1000)
+            rules(site, "deny 127.0.0.2\nallow ALL")
+            hang_up(server, "reloaded", 1)
+            if cuts:
+                (event,) = server.wait_for("cut")
+                assert (event["client.address"], event["option"]) == ("127.0.0.2", "access")
+                assert event["limit"].startswith("deny 127.0.0.2")
+                with pytest.raises(ConnectionResetError):
+                    other.recv(1000)
+            for each in (inside,) if cuts else (inside, other):
+                each.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" if wrapped else b"CAPA\r\n")
+                assert each.recv(1000)
+            with socket.create_connection(("127.0.0.1", port), PATIENCE, ("127.0.0.2", 0)) as late:
+                assert late.recv(100) == b""
+            rules(site, "deny")
+            (event,) = hang_up(server, "reload_failed", 1)
+            assert f"{site.folder}/net.rules:1: 'deny' is not a rule" in event["reason"]
+    finally:
+        assert server.stop() == 0
