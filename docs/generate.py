@@ -150,8 +150,8 @@ claims, or why it names nobody; it proves nothing |
 | `uid`, `pid`, `command`, `outcome` | for `command`: which user and process, what they wrote, and what came of it |
 | `interval` | for `heartbeat`: how often a line comes, or `off` when this was the last |
 | `pid`, `ports` | for `started`: the process, and how many ports accept connections so far |
-| `within`, `drained` | for `draining`: seconds that connections have; for `stopped`: seconds that it took; `connections` \
-says how many there were when it began, and `cut` how many had to be |
+| `within`, `drained` | for `draining`: seconds that connections have; for `stopped`: seconds that it took, with \
+`connections` (how many there were) and `cut` (how many had to be) |
 | `before`, `wanted` | for `limit_changed`: what held before; for `restart_needed`: what the file has now |
 | `way` | for `would_pause`: `in` or `out` |
 | `service` | for `guarding` and `unguarded`: what it is; for `started` and `stopped`: the plugin's name |
