@@ -148,6 +148,7 @@ claims, or why it names nobody; it proves nothing |
 | `rss`, `fds` | for `heartbeat`: bytes of memory, and how many files and sockets are open |
 | `new.…` | for `heartbeat`: by how much a figure has grown since the line before; those that have not are left out |
 | `uid`, `pid`, `command`, `outcome` | for `command`: which user and process, what they wrote, and what came of it |
+| `by` | for `command`: `admin`, when it was given by the page of `--admin` |
 | `interval` | for `heartbeat`: how often a line comes, or `off` when this was the last |
 | `pid`, `ports` | for `started`: the process, and how many ports accept connections so far |
 | `within`, `drained` | for `draining`: seconds that connections have; for `stopped`: seconds that it took, with \

@@ -206,7 +206,8 @@ VOCABULARY: Mapping[str, Kind] = {
     ),
     "command": Kind(
         LogLevel.info,
-        "Somebody gave a command that changes something, over the control socket; `outcome` is `done` or why not.",
+        "Somebody gave a command that changes something, over the control socket or by the page of `--admin`; "
+        "`outcome` is `done` or why not.",
         {"uid": 0, "pid": 4711, "outcome": "done", "command": "limits set max-connections 500"},
     ),
     "reloaded": Kind(

@@ -137,8 +137,8 @@ ARROWS: dict[str, set[str]] = {
     # what a service shows of itself
     "promises": set(),
     "admin": {
-        *("endpoint_strings", "errors", "events", "factory", "figures", "policy", "process", "promises", "reports"),
-        *("secret", "service"),
+        *("endpoint_strings", "errors", "events", "factory", "facts", "figures", "policy", "process", "promises"),
+        *("reports", "secret", "service"),
     },
     # ways in
     "endpoint_strings": _LOW,

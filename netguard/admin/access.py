@@ -11,7 +11,9 @@ from ipaddress import ip_address
 from netguard.admin.asked import Answer, Asked, line
 from netguard.secret import Secret
 
-REALM = 'realm="netguard"'
+CHALLENGES = ('Bearer realm="netguard"', 'Basic realm="netguard"')
+"""A line each: browsers understand no more than the first of a line."""
+
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 
 
@@ -45,7 +47,7 @@ class Access:
             return line("a client certificate is needed here", 403)
         if self._token is not None and not _shows(asked.headers.get("authorization", ""), self._token()):
             # Browsers know no Bearer: they ask for a name, which is anything, and a password, which is the token.
-            return line("a token is needed here", 401, WWW_Authenticate=f"Bearer {REALM}, Basic {REALM}")
+            return line("a token is needed here", 401, WWW_Authenticate=CHALLENGES)
         return None
 
     def _is_ours(self, host: str | None) -> bool:

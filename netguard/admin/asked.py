@@ -36,16 +36,16 @@ class Answer:
         body: all of it.
         kind: its media type.
         code: the status of RFC 9110.
-        headers: those of its own.
+        headers: those of its own, each with one value or several lines.
     """
 
     body: bytes = b""
     kind: str = PLAIN
     code: int = 200
-    headers: Mapping[str, str] = field(factory=dict)
+    headers: Mapping[str, str | tuple[str, ...]] = field(factory=dict)
 
 
-def line(text: str, code: int = 200, **headers: str) -> Answer:
+def line(text: str, code: int = 200, **headers: str | tuple[str, ...]) -> Answer:
     """One line of text.
 
     Args:

@@ -39,9 +39,9 @@ class Cutting:
         session = asked.form.get("session", "")
         if not session.isdecimal() or len(session) > _LONGEST:
             return line("a session has a number", 400)
-        for each in self._house.connections:
-            if each.number == int(session):
-                each.cut(Expelled())
+        done = any(each.cut(Expelled()) for each in self._house.connections if each.number == int(session))
+        outcome = "done" if done else "no such session"
+        self._house.tell("command", {"by": "admin", "outcome": outcome, "command": f"cut {int(session)}"})
         back = urlencode({name: asked.form[name] for name in ("sort", "page") if name in asked.form})
         return Answer(code=303, headers={"Location": f"/?{back}#connections"})
 

@@ -15,7 +15,7 @@ from netguard.admin.health import Health
 from netguard.admin.history import History
 from netguard.admin.now import Now
 from netguard.admin.page import Page
-from netguard.admin.site import AdminSite, guarded
+from netguard.admin.site import AdminSite, Guarded
 from netguard.process.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Pages(_Service):  # type: ignore[misc]
         }
         if about.may_cut:
             answers["/cut"] = {"POST": cutting.cut}
-        self.factory = guarded(AdminSite(answers, access, reactor), reactor)
+        self.factory = Guarded(AdminSite(answers, access, reactor), reactor)
 
 
 def _metrics(vitals: Vitals, about: About) -> Callable[[Asked], Answer]:

@@ -11,12 +11,16 @@ from twisted.logger import Logger
 from twisted.web.http import HTTPChannel, HTTPFactory, Request
 
 from netguard.admin.asked import Answer, Asked, line
+from netguard.factory import GuardedFactory
 from netguard.policy import Policy
 from netguard.process.tls import verified_certificate
+from netguard.reports import Reports
 
 if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
     from netguard.admin.access import Access
-    from netguard.factory import GuardedFactory
+    from netguard.facts import Facts
 
 Page = Callable[[Asked], Answer]
 
@@ -112,7 +116,7 @@ class AdminRequest(_Request):  # type: ignore[misc]
         self.setResponseCode(answer.code)
         given = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
         for name, value in {**SECURITY, **given, **answer.headers}.items():
-            self.responseHeaders.setRawHeaders(name, [value])
+            self.responseHeaders.setRawHeaders(name, [value] if isinstance(value, str) else list(value))
         if self.method != b"HEAD":
             self.write(answer.body)
         self.finish()
@@ -152,14 +156,28 @@ class AdminSite(_Factory):  # type: ignore[misc]
         """Log nothing."""
 
 
-def guarded(site: AdminSite, reactor: Any) -> GuardedFactory:
+class Discreet(Reports):
+    """Tells who was refused or cut, but not that one more scrape is over: that would be most of a quiet log."""
+
+    def last(self, connection: Facts, reason: Failure | None) -> None:
+        """Tell the last event of a connection that did not end by itself."""
+        if connection.reason is not None:
+            super().last(connection, reason)
+
+
+class Guarded(GuardedFactory):
     """The pages under guards of their own, which count nobody but those who ask for pages.
 
     Args:
         site: the pages.
         reactor: the clock.
     """
-    return Policy.from_options(POLICY).wrap(site, reactor, verbose=False)
+
+    def __init__(self, site: AdminSite, reactor: Any) -> None:
+        super().__init__(site, Policy.from_options(POLICY).guards, reactor=reactor, verbose=False)
+        discreet = Discreet(self.service.seconds, self.service.figures, verbose=False)
+        discreet.sampler = self._reports.sampler  # the sweep has it
+        self._reports = discreet
 
 
 def _text(octets: bytes) -> str:

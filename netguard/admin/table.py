@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import fields, frozen
 
-from netguard.events import printable
-from netguard.reports import claims, who
+from netguard.process import rows
 
 if TYPE_CHECKING:
     from netguard.service import Service
@@ -47,6 +46,7 @@ class Row:
         age: seconds since it began.
         silent: seconds since a byte came or was taken.
         received, sent, queued: bytes.
+        waits: the guard that acts first if nothing happens, and in how many seconds; None when none would.
     """
 
     session: int
@@ -58,6 +58,7 @@ class Row:
     received: int
     sent: int
     queued: int
+    waits: tuple[str, float] | None
 
 
 @frozen
@@ -101,30 +102,29 @@ def view(house: Service, asked: Mapping[str, str]) -> View:
 
 
 def row(connection: Any) -> Row:
-    """One connection as a page shows it.
+    """One connection as a page shows it: what :mod:`netguard.process.rows` tells operators, in fewer words.
 
     Args:
         connection: the connection.
     """
-    known = who(connection)
-    peer = str(known["client.address"]) + (f" port {known['client.port']}" if "client.port" in known else "")
-    said = _said({**known, **({} if connection.known is None else claims(connection.known))})
+    told: dict[str, Any] = rows.row(connection)
+    host, port = told["client.address"], told.get("client.port")
+    others = {name.removeprefix("client."): value for name, value in told.items() if "." in name}
+    about = (f"{name} {str(value)[:_LONGEST]}" for name, value in others.items() if name not in ("address", "port"))
+    same = {each.name: told[each.name] for each in fields(Row) if each.name in told and each.name != "waits"}
     return Row(
-        session=connection.number,
-        peer=printable(peer, _LONGEST),
-        about=said,
-        state=connection.state,
-        age=connection.age,
-        silent=connection.silent,
-        received=connection.received,
-        sent=connection.sent,
-        queued=connection.queued,
+        peer=str(host)[:_LONGEST] + ("" if port is None else f" port {port}"),
+        about=", ".join(about),
+        waits=_soonest(told["waits"]),
+        **same,
     )
 
 
-_PLAIN = ("client.address", "client.port", "session")
+def _soonest(waits: Any) -> tuple[str, float] | None:
+    """The guard that acts first if nothing happens, and in how many seconds."""
+    deadlines = [(each["left"], each["guard"]) for each in waits if each["left"] is not None and each["for"] in _TIMES]
+    left, guard = min(deadlines, default=(None, ""))
+    return None if left is None else (guard, max(0.0, left))
 
 
-def _said(known: Mapping[str, object]) -> str:
-    others = {name: value for name, value in known.items() if name not in _PLAIN}
-    return ", ".join(f"{name.removeprefix('client.')} {printable(value, _LONGEST)}" for name, value in others.items())
+_TIMES = ("age", "time", "silence", "stall")

@@ -81,7 +81,7 @@ def test_a_token_has_to_be_shown() -> None:
         assert code(access, authorization=each) == 401
     answer = access.refuse(Asked("GET", "/"), verified=False)
     assert answer is not None
-    assert answer.headers == {"WWW-Authenticate": 'Bearer realm="netguard", Basic realm="netguard"'}
+    assert answer.headers == {"WWW-Authenticate": ('Bearer realm="netguard"', 'Basic realm="netguard"')}
     assert TOKEN.encode() not in answer.body
 
 

@@ -14,6 +14,7 @@ from netguard.testing import connect
 
 if TYPE_CHECKING:
     from netguard.testing.dialogue import Dialogue
+    from tests.conftest import Logged
 
 
 @pytest.fixture
@@ -32,8 +33,8 @@ def posted(there: Dialogue, form: dict[str, str], headers: dict[str, str] | None
     return code
 
 
-def test_our_own_form_cuts(there: Dialogue) -> None:
-    """And leads back to where it stood."""
+def test_our_own_form_cuts(there: Dialogue, logged: Logged) -> None:
+    """And leads back to where it stood; the log has it."""
     cutting = Cutting(there.factory.service)
     assert there.connection is not None
     form = {"session": str(there.connection.number), "secret": cutting.secret, "sort": "-sent&x=\r\n", "page": "2"}
@@ -42,6 +43,8 @@ def test_our_own_form_cuts(there: Dialogue) -> None:
     there.advance()
     assert there.lost
     assert isinstance(there.connection.reason, Expelled)
+    (told,) = logged.named("command")
+    assert (told["by"], told["outcome"], told["command"]) == ("admin", "done", f"cut {there.connection.number}")
 
 
 @pytest.mark.parametrize(
@@ -83,9 +86,10 @@ def test_a_session_is_a_number(session: str, there: Dialogue) -> None:
     assert not there.lost
 
 
-def test_who_has_gone_meanwhile_is_gone(there: Dialogue) -> None:
+def test_who_has_gone_meanwhile_is_gone(there: Dialogue, logged: Logged) -> None:
     """That is no mistake."""
     assert posted(there, {"session": "999999999"}) == 303
+    assert [each["outcome"] for each in logged.named("command")] == ["no such session"]
     assert not there.lost
 
 

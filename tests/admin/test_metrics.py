@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +13,6 @@ from twisted.internet.task import Clock
 
 from netguard.admin.asked import Asked
 from netguard.admin.metrics import Metrics
-from netguard.errors import Idle, TooManyFromPeer
 from netguard.figures import BOUNDS
 from netguard.policy import Policy
 from netguard.process.vitals import Vitals
@@ -133,19 +130,3 @@ def test_the_process_and_its_version_are_there() -> None:
     assert {"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total", "python_info"} <= names
     assert found["netguard_ready", ""] == 0
     assert [labels for name, labels in found if name == "netguard_build_info"] != ["version="]
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_promtool_has_nothing_to_say() -> None:
-    """Names, units and help texts are as Prometheus' own tool wants them."""
-    house = Service(Clock)
-    house.figures.refused[TooManyFromPeer] += 3
-    house.figures.cut[Idle] += 1
-    house.figures.would["would_cut", "IdleTimeout"] += 1
-    checked = subprocess.run(
-        ["promtool", "check", "metrics"],
-        input=scraped(metrics_of(house, "ConnectionLimit", "IdleTimeout")).body,
-        capture_output=True,
-        check=False,
-    )
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 
 from netguard.admin.access import Access
 from netguard.admin.asked import Answer, Asked, line
-from netguard.admin.site import LARGEST, AdminSite, guarded
+from netguard.admin.site import LARGEST, AdminSite, Guarded
 from netguard.errors import Idle, NoFirstByte, ReceivingTooSlow
 from netguard.testing import connect
 
@@ -31,7 +31,7 @@ def visitor() -> Dialogue:
 
     clock = Clock()
     pages = {"/echo": {"GET": echo, "POST": echo}, "/broken": {"GET": broken}, "/post": {"POST": echo}}
-    return connect(guarded(AdminSite(pages, Access(), clock), clock))
+    return connect(Guarded(AdminSite(pages, Access(), clock), clock))
 
 
 def ask(request: bytes, *, split: int | None = None) -> tuple[int, dict[str, str], str]:
@@ -186,3 +186,13 @@ def test_the_guards_are_there() -> None:
     done.advance(2)
     reasons = [type(each.connection.reason) for each in (silent, slow, done) if each.connection is not None]
     assert reasons == [NoFirstByte, ReceivingTooSlow, Idle]
+
+
+def test_the_log_is_not_full_of_scrapes() -> None:
+    """It has who was cut, and why; not who came and went."""
+    there, silent = visitor(), visitor()
+    there.feed(b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+    silent.advance(11)
+    assert there.lost
+    assert [each.name for each in there.events] == []
+    assert [each.name for each in silent.events] == ["cut"]

@@ -94,3 +94,12 @@ def test_a_peer_without_a_port_has_none() -> None:
     there.advance(2)
     found = row(there.connection)
     assert (found.state, found.received, found.sent, found.queued, round(found.age)) == ("open", 5, 5, 0, 5)
+    assert found.waits is not None
+    assert found.waits[0] == "IdleTimeout"
+    assert 3596 < found.waits[1] < 3600
+
+
+def test_where_nobody_waits_for_anything_that_is_said() -> None:
+    """A mark of bytes is no moment."""
+    there = connect(Policy.from_options({"max-in": "1MiB"}))
+    assert row(there.connection).waits is None

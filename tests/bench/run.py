@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import admin
 import clients
 import idents
 import login_timing
@@ -212,6 +213,7 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
 
 BENCHES = (
     {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
+    | admin.BENCHES
     | idents.BENCHES
     | names.BENCHES
     | pop.BENCHES
