@@ -10,14 +10,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from netguard.commands import check, ctl, explain, lookup, users
+from netguard.commands import check, ctl, explain, lookup, top, users
 from netguard.commands.contract import Command, Parser, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 # In the order of `netguard --help`. A further command is one module of netguard.commands and its name here.
-COMMANDS: tuple[Command, ...] = (users, check, explain, lookup, ctl)
+COMMANDS: tuple[Command, ...] = (users, check, explain, lookup, ctl, top)
 
 _INTERRUPTED = 130  # 128 and SIGINT, as a shell reports it
 
