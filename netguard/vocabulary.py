@@ -230,7 +230,7 @@ VOCABULARY: Mapping[str, Kind] = {
     ),
     "limit_changed": Kind(
         LogLevel.info,
-        "The configuration file was read again, and an option in it is another one now: `before` and `limit`.",
+        "An option is another one from now on, by the configuration file or by an operator: `before` and `limit`.",
         {"option": "max-per-peer", "before": "5", "limit": "20"},
     ),
     "restart_needed": Kind(

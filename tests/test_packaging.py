@@ -10,6 +10,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ import netguard
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # import name -> distribution name, where they differ
+DEVELOPERS = {"test", "build", "lint", "docs"}  # extras of which netguard imports nothing
 DISTRIBUTIONS = {"attr": "attrs", "OpenSSL": "pyopenssl", "zope": "zope.interface"}
 
 
@@ -124,8 +126,25 @@ def _imported_distributions() -> set[str]:
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     """A dependency is neither forgotten nor carried along for nothing."""
-    declared = {re.split(r"[\[<>=; ]", requirement)[0] for requirement in PROJECT["dependencies"]}
-    assert _imported_distributions() == declared
+    assert _imported_distributions() == _names(PROJECT["dependencies"]) | _extras()
+
+
+def _names(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[\[<>=; ]", each)[0] for each in requirements}
+
+
+def _extras() -> set[str]:
+    """What users may ask for besides."""
+    extras = PROJECT["optional-dependencies"]
+    return _names(each for name in extras if name not in DEVELOPERS for each in extras[name])
+
+
+def test_without_the_extras_everything_else_works() -> None:
+    """What needs one is imported only where it is asked for."""
+    missing = [each.replace("-client", "_client") for each in _extras()]
+    wanted = "netguard.cli, netguard.plugins.pop, netguard.plugins.wrap, netguard.plugins.relay"
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing}, None)); import {wanted}"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_no_init_file_shadows_twisted() -> None:

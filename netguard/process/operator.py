@@ -200,6 +200,7 @@ class Operator:
         before = dials[0].text
         for each in dials:
             each.set(text)
+        self._house.tell("limit_changed", {"option": flag, "before": before, "limit": dials[0].text})
         return {"option": flag, "value": dials[0].text, "before": before}
 
     # the rest
