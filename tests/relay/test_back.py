@@ -94,8 +94,10 @@ async def test_behind_a_real_endpoint_a_half_close_is_heard() -> None:
     assert told == [None]
     gone: Deferred[None] = Deferred()
     back._gone = lambda: gone.callback(None)
-    back.transport.loseConnection()
+    back.transport.loseWriteConnection()
+    back.leave()
     await gone
+    assert len(back.stalls) == 0
     await server.stopListening()
 
 

@@ -1,0 +1,192 @@
+"""CPU of relays for a unit of work, beside HAProxy's: ``python tests/bench/relays.py [bulk|requests|connections]``.
+
+The figure is the time that the relay's process was on a processor, as the kernel counts it, so that it does not matter
+what else the machine does. Client and server are processes of their own. Nothing here is asserted.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import clients
+
+ROUNDS = 7
+GIB = 1024**3
+_BULK = GIB // 4
+_PIECE = 256 * 1024
+TWISTD = str(Path(sys.executable).with_name("twistd"))
+
+
+def serve(listening: socket.socket) -> None:
+    """Echo; but who begins with D gets many bytes, and who begins with U is answered when it has sent as many."""
+    poll = select.epoll()
+    poll.register(listening, select.EPOLLIN)
+    live: dict[int, socket.socket] = {}
+    while True:
+        for number, _ in poll.poll():
+            if number == listening.fileno():
+                made, _ = listening.accept()
+                live[made.fileno()] = made
+                poll.register(made, select.EPOLLIN)
+                continue
+            if not answer(live[number]):
+                live.pop(number).close()
+
+
+def answer(each: socket.socket) -> bool:
+    """One turn of a connection; whether it goes on."""
+    try:
+        got = each.recv(65_536)
+        if got[:1] == b"D":
+            for _ in range(_BULK // _PIECE):
+                each.sendall(bytes(_PIECE))
+        elif got[:1] == b"U":
+            count = len(got)
+            while count < _BULK and (got := each.recv(_PIECE)):
+                count += len(got)
+            each.sendall(b"all")
+        else:
+            return bool(got and each.send(got))
+    except OSError:  # somebody has only looked whether we are there
+        pass
+    return False
+
+
+@contextmanager
+def served() -> Iterator[int]:
+    """The server, in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        child = os.fork()
+        if not child:
+            serve(listening)
+        port: int = listening.getsockname()[1]
+    try:
+        yield port
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+def bulk(port: int) -> float:
+    """Half of it down, half of it up; in GiB."""
+    with clients.connect(port) as down:
+        down.sendall(b"D")
+        got, into = 0, bytearray(_PIECE)
+        while count := down.recv_into(into):
+            got += count
+    with clients.connect(port) as up:
+        for _ in range(_BULK // _PIECE):
+            up.sendall(b"U" * _PIECE)
+        heard = up.recv(3)
+    if (got, heard) != (_BULK, b"all"):
+        message = f"{got} bytes down, and {heard!r} for those up"
+        raise RuntimeError(message)
+    return 2 * _BULK / GIB
+
+
+LOADS: dict[str, tuple[str, Callable[[int], float], str]] = {
+    "bulk": ("CPU seconds a GiB", bulk, "bar: <= 0.45"),
+    "requests": ("CPU µs a request, 50 connections", lambda port: clients.echo(port, 50, 20_000) / 1e6, "bar: <= 1.18"),
+    "connections": ("CPU µs a connection", lambda port: clients.churn(port, 1_000) / 1e6, "bar: <= 1.33"),
+}
+
+
+def haproxy(folder: Path, port: int, to: int) -> list[str]:
+    """HAProxy, in one thread."""
+    config = folder / "haproxy.cfg"
+    config.write_text(f"""
+global
+    nbthread 1
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 60s
+    timeout server 60s
+listen it
+    bind 127.0.0.1:{port}
+    server ours 127.0.0.1:{to}
+""")
+    return [shutil.which("haproxy") or "/usr/sbin/haproxy", "-db", "-f", str(config)]
+
+
+def portforward(_: Path, port: int, to: int) -> list[str]:
+    """Twisted's own."""
+    return [TWISTD, "-n", "--pidfile=", "portforward", "--port", f"tcp:{port}", "--host", "127.0.0.1", "-d", str(to)]
+
+
+def relay(_: Path, port: int, to: int, *words: str) -> list[str]:
+    """netguard-relay, with all its defaults."""
+    words = ("--listen", f"tcp:{port}:interface=127.0.0.1", "--to", f"tcp:127.0.0.1:{to}", *words)
+    return [TWISTD, "-n", "--pidfile=", "--logfile=/dev/null", "netguard-relay", *words]
+
+
+RELAYS: dict[str, Callable[[Path, int, int], list[str]]] = {
+    "haproxy": haproxy,
+    "relay": relay,
+    "stock": lambda folder, port, to: relay(folder, port, to, "--transport", "stock"),
+    "portforward": portforward,
+}
+
+
+@contextmanager
+def started(command: Callable[[Path, int, int], list[str]], to: int) -> Iterator[tuple[int, int]]:
+    """A relay: its process, and its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as name:
+        process = subprocess.Popen(
+            command(Path(name), port, to), cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while True:
+            try:
+                clients.connect(port).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        try:
+            yield process.pid, port
+        finally:
+            process.kill()
+            process.wait()
+
+
+def on_processor(process: int) -> float:
+    """Seconds that a process was running, its threads' not counted."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
+def measure(load: str, names: list[str]) -> None:
+    """One load, all relays in turns."""
+    title, work, bar = LOADS[load]
+    costs: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        to = stack.enter_context(served())
+        running = {name: stack.enter_context(started(RELAYS[name], to)) for name in names}
+        for turn in range(ROUNDS + 1):
+            for name, (process, port) in running.items():
+                before = on_processor(process)
+                units = work(port)
+                if turn:  # the first one warms up
+                    costs[name].append((on_processor(process) - before) / units)
+    print(f"{title}, and its ratio to {names[0]} (median of {ROUNDS} pairs)    {bar}")
+    for name in names:
+        ratio = statistics.median(one / first for one, first in zip(costs[name], costs[names[0]], strict=True))
+        print(f"  {name:13} {statistics.median(costs[name]):8.2f}   {ratio:5.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
+    for each in [name for name in wanted if name in LOADS] or list(LOADS):
+        measure(each, chosen)
