@@ -99,9 +99,7 @@ class Page:
 
     def _connections(self, view: View) -> str:
         heads = {kind: _sorter(kind, title, view) for kind, title in _HEADS.items()}
-        heads |= {"queued": "Queued", "waits": "Next limit", "state": "State"} | (
-            {"cut": "Cut"} if self._about.may_cut else {}
-        )
+        heads |= {"queued": "Queued", "waits": "Next limit"} | ({"cut": "Cut"} if self._about.may_cut else {})
         rows = [self._row(each, view) for each in view.rows]
         if not rows:
             return tag("p", "Nobody is connected.", _class="none")
@@ -109,10 +107,11 @@ class Page:
         return tag("p", about) + html_table("Connections that live", heads, rows) + _pager(view)
 
     def _row(self, row: Row, view: View) -> list[str]:
-        also = tag("small", escape(row.about)) if row.about else ""
-        cells = [str(row.session), escape(row.peer) + also, span(row.age), span(row.silent)]
+        state = [] if row.state == "open" else [row.state]
+        also = tag("small", escape(", ".join([*state, row.about]).removesuffix(", "))) if state or row.about else ""
         waits = "none" if row.waits is None else f"{escape(row.waits[0])} in {span(row.waits[1])}"
-        cells += [size(row.received), size(row.sent), size(row.queued), waits, escape(row.state)]
+        cells = [str(row.session), escape(row.peer) + also, span(row.age), span(row.silent)]
+        cells += [size(row.received), size(row.sent), size(row.queued), waits]
         if self._about.may_cut:
             fields = {"session": row.session, "secret": self._secret, "sort": _order(view), "page": view.page}
             hidden = "".join(f'<input type="hidden" name="{key}" value="{value}">' for key, value in fields.items())

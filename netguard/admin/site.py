@@ -74,11 +74,6 @@ class AdminRequest(_Request):  # type: ignore[misc]
             self.channel.loseConnection()
         self.content = BytesIO()
 
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep a piece, unless the connection is ending because of it."""
-        if self.content.tell() + len(data) <= LARGEST:
-            self.content.write(data)
-
     def process(self) -> None:
         """Answer."""
         asked = self._asked()

@@ -130,3 +130,12 @@ def test_the_process_and_its_version_are_there() -> None:
     assert {"process_resident_memory_bytes", "process_open_fds", "process_cpu_seconds_total", "python_info"} <= names
     assert found["netguard_ready", ""] == 0
     assert [labels for name, labels in found if name == "netguard_build_info"] != ["version="]
+
+
+def test_what_cannot_be_read_here_is_left_out() -> None:
+    """Some systems have no figures of memory and files."""
+    house = Service(Clock)
+    house.signals = house.signals.fixed({"rss": None, "fds": None})
+    names = {name for name, _ in values(scraped(metrics_of(house)))}
+    assert "process_cpu_seconds_total" in names
+    assert not names & {"process_resident_memory_bytes", "process_open_fds"}

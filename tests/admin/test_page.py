@@ -157,7 +157,9 @@ def test_who_is_being_cut_cannot_be_cut_again() -> None:
     page = page_of(there.factory.service, About(may_cut=True))
     assert len(shown(page).all("button")) == 1
     connection.state = "cut"
-    assert shown(page).all("button") == []
+    tree = shown(page)
+    assert tree.all("button") == []
+    assert "192.0.2.1 port 40000cut" in tree.text
 
 
 def test_what_guards_did_is_there() -> None:
@@ -189,3 +191,15 @@ def test_the_promises_are_there_and_how_this_service_keeps_them(about: About, te
     assert len(tree.all("ol")) == 1
     assert sum(each.get("class") in ("kept", "off") for each in tree.all("li")) == 17
     assert text in tree.text
+
+
+def test_what_cannot_be_read_here_is_left_out() -> None:
+    """Some systems have no figures of memory and files."""
+    house = Service(Clock)
+    assert "Memory" in shown(page_of(house)).text
+    house.signals = house.signals.fixed({"rss": 1.0, "fds": None})
+    tree = shown(page_of(house))
+    assert "Memory" in tree.text
+    assert "files open" not in tree.text
+    house.signals = house.signals.fixed({"rss": None, "fds": None})
+    assert "Memory" not in shown(page_of(house)).text

@@ -138,6 +138,16 @@ def test_what_is_posted_is_small(length: int) -> None:
     assert there.taken.startswith(b"HTTP/1.1 200 " if fits else b"HTTP/1.1 413 ")
 
 
+def test_who_sends_more_than_he_said_is_not_believed() -> None:
+    """Whatever follows a refusal is not kept."""
+    there = visitor()
+    there.takes(0)  # so that the connection stays while it ends
+    there.feed(b"POST /echo HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n")
+    for _ in range(50):
+        there.feed(b"x" * 1000)
+    assert there.application.requests[0].content.tell() <= LARGEST
+
+
 def test_what_has_no_length_is_not_read() -> None:
     """Nor is what is sent all the same."""
     there = visitor()
