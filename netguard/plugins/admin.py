@@ -5,6 +5,9 @@ What answers is imported only when it is asked for: most starts need no web serv
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -133,8 +136,19 @@ def equip(service: Any, house: House, given: Given) -> None:
     pages = namedAny("netguard.admin.pages.Pages")(house, _about(given), access, reactor)
     factory = pages.factory if tls is None else TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=pages.factory)
     endpoint = server_endpoint(reactor, place.endpoint)
-    ListeningService(endpoint, factory, f"--admin {place.written}").setServiceParent(pages)
+    listening = ListeningService(endpoint, factory, f"--admin {place.written}")
+    listening.listening.addCallback(_give, given.parent or {})
+    listening.setServiceParent(pages)
     join(service, pages, before=True)
+
+
+def _give(port: Any, twistd: Mapping[str, Any]) -> Any:
+    """Let a UNIX socket belong to whom the service will be, who has to remove it."""
+    uid, gid, name = twistd.get("uid"), twistd.get("gid"), getattr(port.getHost(), "name", None)
+    if uid is not None and name is not None:
+        with suppress(OSError):  # not root: then nobody changes who it is, either
+            os.chown(name, uid, -1 if gid is None else gid, follow_symlinks=False)
+    return port
 
 
 def _about(given: Given) -> About:

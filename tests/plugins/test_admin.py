@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import ssl
@@ -234,3 +235,44 @@ def test_a_port_that_cannot_be_had_is_one_line(site: Site) -> None:
         assert f"cannot listen on --admin tcp:{port}" in server.err.wait(lambda lines: lines)[0]
         server.stop()
     assert "Traceback" not in server.log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_socket_belongs_to_whom_the_service_becomes(tmp_path: Path) -> None:
+    """So that it can be removed at the end, and used by who controls the service."""
+    tmp_path.chmod(0o777)
+    for above in list(tmp_path.parents)[:3]:
+        if above != Path("/tmp"):  # noqa: S108 - it is open to all already
+            above.chmod(0o755)
+    path = tmp_path / "admin"
+    words = ["-n", "--pidfile=", "--uid", "65534", "--gid", "65534", "netguard-wrap", "--log-format", "json"]
+    process = subprocess.Popen(
+        [
+            TWISTD,
+            *words,
+            "--admin",
+            f"unix:{path}",
+            "--",
+            "web",
+            "--listen",
+            "tcp:0:interface=127.0.0.1",
+            "--path",
+            ".",
+        ],
+        cwd=tmp_path,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    server = Server(process, Output(process.stdout), Output(process.stderr))
+    try:
+        server.wait_for("started")
+        assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+    finally:
+        server.stop()
+    assert "Traceback" not in server.log
+    assert not path.exists()
