@@ -277,7 +277,7 @@ async def test_no_log_and_no_failure_has_what_a_proxy_was_shown(
     port: Any = await serverFromString(where, "tcp:0:interface=127.0.0.1").listen(factory)
     way = TCP4ClientEndpoint(where, "127.0.0.1", port.getHost().port)
     who = Credentials("joe", SOCKS_SECRET)
-    endpoint = SOCKSEndpoint(way, "192.0.2.1", 110, version, who, PATIENCE, reactor=where)
+    endpoint = SOCKSEndpoint(way, "192.0.2.1", 110, version, who, 3.0, reactor=where)
     try:
         with pytest.raises(ProxyError) as caught:
             await connectProtocol(endpoint, Protocol())
