@@ -7,11 +7,8 @@ decided by their names, and no option is ever named like a keyword of Twisted's 
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from types import TracebackType
 from typing import Any
 
 from attrs import frozen
@@ -30,6 +27,7 @@ from netguard.before_tls import BeforeTls
 from netguard.endpoint_strings import CLIENTS, PROXIED, SERVERS, Description, Kind
 from netguard.errors import OptionError, UnknownOption
 from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpoint
+from netguard.one_line import end_in_one_line
 from netguard.policy import Policy, words
 
 PREFIX = "guard"
@@ -246,33 +244,3 @@ def _refuse_bare_options(inner: Description, guards: tuple[str, ...]) -> None:
 def _prefixes(side: _Side) -> list[str]:
     parsers: Iterable[Any] = getPlugins(side.parsers)
     return [*side.kinds, *(str(each.prefix) for each in parsers)]
-
-
-class _OneLine:
-    """An ``excepthook`` that ends the program with one line when nobody caught what was wrong with an endpoint string.
-
-    Twisted's own plugins parse their endpoint strings where twistd catches nothing: a typo in a ``guard:`` string
-    would end in the traceback of a program that is not at fault. Everything else goes to the hook that was there.
-
-    Args:
-        before: the hook that was there.
-    """
-
-    def __init__(self, before: Callable[..., object]) -> None:
-        self.before = before
-        self.expected: OptionError | None = None
-
-    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Print one line, or do what was done before."""
-        if error is self.expected:
-            sys.stderr.write(f"{os.path.basename(sys.argv[0])}: {error}\n")  # noqa: PTH119 - a name, not a file
-        else:
-            self.before(kind, error, trace)
-
-
-def end_in_one_line(error: OptionError) -> None:
-    """Should nobody catch this very error, let the program end with its one line and status 1."""
-    hook = sys.excepthook
-    if not isinstance(hook, _OneLine):
-        hook = sys.excepthook = _OneLine(hook)
-    hook.expected = error

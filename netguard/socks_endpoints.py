@@ -17,8 +17,9 @@ from zope.interface import implementer
 from netguard.clients.secret_file import read_secret
 from netguard.clients.socks import SOCKSEndpoint
 from netguard.endpoint_strings import CLIENTS, Description
-from netguard.endpoints import end_in_one_line, nested_endpoint
+from netguard.endpoints import nested_endpoint
 from netguard.errors import OptionError
+from netguard.one_line import end_in_one_line
 from netguard.proxy_url import ENVIRONMENT, Credentials, ProxyURL, proxy_of
 
 PREFIX = "socks"

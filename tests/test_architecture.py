@@ -140,12 +140,13 @@ ARROWS: dict[str, set[str]] = {
         *("endpoint_strings", "errors", "events", "factory", "facts", "figures", "policy", "process", "promises"),
         *("reports", "secret", "service"),
     },
+    "one_line": set(),
     # ways in
     "endpoint_strings": _LOW,
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},
     "before_tls": {"factory"},
-    "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "policy", "errors"},
-    "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors", "proxy_url"},
+    "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "one_line", "policy", "errors"},
+    "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors", "one_line", "proxy_url"},
     "explanation": {*_RUNNING, "errors", "guard", "load", "options", "policy", "wire"},
     "config_lines": set(),
     "config": {"config_lines", "policy", "options", "errors"},
@@ -160,6 +161,7 @@ ARROWS: dict[str, set[str]] = {
         "endpoint_strings",
         "guarded_endpoints",
         "endpoints",
+        "one_line",
         *("explanation", "load"),  # a running service explains itself on its control socket
     },
     "commands": {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netguard.one_line import end_in_one_line
 from netguard.plugins.concerns import Given, join
 from netguard.plugins.explaining import Explainer
-from netguard.plugins.one_line import end_in_one_line
 from netguard.process.control import Control
 from netguard.process.operator import Operator
 from netguard.process.private_socket import PrivateSocket, SocketError

@@ -18,7 +18,7 @@ from netguard.endpoint_strings import PROXIED
 from netguard.endpoints import server_endpoint
 from netguard.errors import OptionError
 from netguard.guarded_endpoints import announce
-from netguard.plugins.one_line import end_in_one_line
+from netguard.one_line import end_in_one_line
 from netguard.policy import Policy
 from netguard.process.tls import ServerTLS
 

@@ -22,7 +22,7 @@ from netguard import events
 from netguard.before_tls import BeforeTls, listening_before_tls
 from netguard.errors import OptionError
 from netguard.guarded_endpoints import GuardedServerEndpoint, Together, announce
-from netguard.plugins.one_line import end_in_one_line
+from netguard.one_line import end_in_one_line
 from netguard.policy import Policy
 
 _OLDER = (internet.TCPServer, internet.SSLServer, internet.UNIXServer)

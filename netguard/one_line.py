@@ -1,5 +1,8 @@
 """A start that ends with one line instead of a traceback: the operator is to act, not a programmer.
 
+Twisted's own plugins parse their endpoint strings, and open their ports, where twistd catches nothing: a typo or a port
+that is taken would end in the traceback of a program that is not at fault.
+
 In the foreground that line stands on the terminal and in the log. A daemon has no terminal any more: its parent prints
 the first hundred characters of what ended it, so the reason comes first; all of it is in the log.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netguard.plugins.one_line import end_in_one_line
+from netguard.one_line import end_in_one_line
 
 if TYPE_CHECKING:
     from tests.conftest import Logged
