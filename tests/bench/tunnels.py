@@ -247,6 +247,12 @@ def our_part(reactor: Any) -> float:
     return min(timeit.repeat(once, number=500, repeat=9)) / 500 * 1e6
 
 
+async def clean(run: Run) -> float:
+    """A run that is not charged for what runs before it left behind."""
+    gc.collect()
+    return await run()
+
+
 async def measure(reactor: Any, place: str, proxy: int, target: int) -> None:
     """Measure in turns, and print."""
     print(f"SOCKS 5 without a kernel: {our_part(reactor):.1f} µs for endpoint, attempt and negotiation    bar: <= 150")
@@ -260,8 +266,7 @@ async def measure(reactor: Any, place: str, proxy: int, target: int) -> None:
     costs: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(ROUNDS):
         for name, pair in runs.items():
-            gc.collect()
-            costs[name].append((await pair[0](), await pair[1]()))
+            costs[name].append((await clean(pair[0]), await clean(pair[1])))
     print(f"connecting, the proxy on {PLACES[place]}: CPU of the client, µs (median of {ROUNDS} pairs)")
     print(f"  {'':28}  direct  through     added    bar: SOCKS 5 adds <= 150")
     for name, each in costs.items():
