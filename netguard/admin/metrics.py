@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from netguard.process.vitals import Reading, Vitals
 
 _BY = ("guard", "reason")
+_LIMIT = "max-connections"
 
 TOTALS = {
     "accepted": ("netguard_accepted", "Connections that all guards let in."),
@@ -87,6 +88,11 @@ class _Figures(Collector):
         figures = house.figures
         yield _gauge("netguard_connections", "Connections that live now.", reading.connections)
         yield _gauge("netguard_connections_peak", "The most connections that have lived at a time.", reading.peak)
+        limits = [each.value for each in house.dials if each.option.flag == _LIMIT]
+        if limits:
+            yield _gauge("netguard_connections_limit", "Connections that may live at a time.", max(limits))
+        remembered = sum(len(each.table) for each in house.penalties)
+        yield _gauge("netguard_misbehaved_peers", "Peers that are remembered for having misbehaved.", remembered)
         yield _gauge("netguard_ready", "Whether newcomers are served now.", unready(house) is None)
         for name, (metric, about) in TOTALS.items():
             yield CounterMetricFamily(metric, about, reading.totals[name])

@@ -67,7 +67,6 @@ class Page:
         self._about = about
         self._secret = secret
         self._wall = wall
-        self._promises = _promises(kept(about.options, about.settings, about.surface, about.observed))
 
     def answer(self, asked: Asked) -> Answer:
         """The page of the moment."""
@@ -75,7 +74,7 @@ class Page:
         parts = {
             **live,
             "hour": _CHARTS + hour(self.history.since(0)[1], self._wall()),
-            "promises": self._promises,
+            "promises": self._promises(),
         }
         sections = "".join(_section(name, title, parts[name]) for name, title in _SECTIONS.items())
         links = "".join(tag("li", tag("a", title, href=f"#{name}")) for name, title in _SECTIONS.items())
@@ -85,6 +84,16 @@ class Page:
         body = f'<a class="skip" href="#now">Skip to the figures</a>{header}<main>{sections}</main>{_FOOTER}'
         return Answer(f"{_HEAD.format(name=name)}{tag('body', body)}</html>\n".encode(), HTML)
 
+    def _promises(self) -> str:
+        about = self._about
+        options = {**about.options, **{each.option.flag: each.text for each in self.house.dials}}
+        every = kept(options, about.settings, about.surface, about.observed)
+        return tag("ol", "".join(map(_promise, every)))
+
+    def _limit(self) -> str:
+        """How many connections may live; empty where that has no limit of its own."""
+        return next((f", limit {each.text}" for each in self.house.dials if each.option.flag == "max-connections"), "")
+
     def live(self, reading: Reading, view: View) -> dict[str, str]:
         """The parts that change, as HTML, by the ids of what they stand in."""
         why = unready(self.house)
@@ -92,7 +101,7 @@ class Page:
         up = span(reading.uptime)
         return {
             "state": tag("strong", escape(word), _class=kind) + f" <span>up {up}</span>",
-            "now": tag("dl", "".join(_tile(*each) for each in _tiles(reading))),
+            "now": tag("dl", "".join(_tile(*each) for each in _tiles(reading, self._limit()))),
             "guards": _guards(reading),
             "connections": self._connections(view),
         }
@@ -125,10 +134,10 @@ def _section(name: str, title: str, content: str) -> str:
     return tag("section", head + tag("div", content, _class="live"), id=name, aria_labelledby=f"{name}-title")
 
 
-def _tiles(reading: Reading) -> list[tuple[str, str, str]]:
+def _tiles(reading: Reading, limit: str) -> list[tuple[str, str, str]]:
     totals, lag = reading.totals, f"worst {span(reading.lag_worst)}"
     tiles = [
-        ("Connections", number(reading.connections), f"peak {number(reading.peak)}"),
+        ("Connections", number(reading.connections), f"peak {number(reading.peak)}{limit}"),
         ("Accepted", number(totals["accepted"]), f"{number(totals['closed'])} closed by themselves"),
         ("Refused", number(totals["refused"]), f"{number(totals['sheds'])} times shed load"),
         ("Cut", number(totals["cut"]), "ended by guards or by hand"),
@@ -186,10 +195,6 @@ def _pager(view: View) -> str:
     ]
     inside.insert(1, tag("span", f"Page {view.page} of {view.pages}"))
     return tag("nav", "".join(inside), _class="pager", aria_label="Pages of connections")
-
-
-def _promises(every: tuple[Kept, ...]) -> str:
-    return tag("ol", "".join(map(_promise, every)))
 
 
 def _promise(one: Kept) -> str:

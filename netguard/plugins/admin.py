@@ -154,7 +154,7 @@ def _give(port: Any, twistd: Mapping[str, Any]) -> Any:
 def _about(given: Given) -> About:
     observed = [options_of(type(each)) for each in given.policy.guards if each.observe]
     return About(
-        name=getattr(given.parent, "subCommand", None) or "netguard",
+        name=" ".join([getattr(given.parent, "subCommand", None) or "netguard", *getattr(given, "words", ())[:1]]),
         surface=given.surface,
         guards=tuple(type(each).__name__ for each in given.policy.guards),
         options=given.policy.options(),

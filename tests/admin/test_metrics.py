@@ -139,3 +139,17 @@ def test_what_cannot_be_read_here_is_left_out() -> None:
     names = {name for name, _ in values(scraped(metrics_of(house)))}
     assert "process_cpu_seconds_total" in names
     assert not names & {"process_resident_memory_bytes", "process_open_fds"}
+
+
+def test_the_limit_of_the_moment_is_there() -> None:
+    """Where there is one; and how many are remembered for having misbehaved."""
+    factory = Policy.from_options({"max-connections": "900", "penalty": "1/h"}).wrap(
+        Factory.forProtocol(Protocol), Clock()
+    )
+    (dial,) = (each for each in factory.service.dials if each.option.flag == "max-connections")
+    dial.set("12")
+    connect(factory).connection.misdeed("malformed")  # type: ignore[union-attr]
+    found = values(scraped(metrics_of(factory.service)))
+    assert found["netguard_connections_limit", ""] == 12
+    assert found["netguard_misbehaved_peers", ""] == 1
+    assert ("netguard_connections_limit", "") not in values(scraped(metrics_of(Service(Clock))))

@@ -203,3 +203,14 @@ def test_what_cannot_be_read_here_is_left_out() -> None:
     assert "files open" not in tree.text
     house.signals = house.signals.fixed({"rss": None, "fds": None})
     assert "Memory" not in shown(page_of(house)).text
+
+
+def test_a_limit_that_was_set_meanwhile_is_the_one_that_is_shown() -> None:
+    """As operators set them at run time."""
+    factory = Policy.from_options({"max-connections": "900"}).wrap(Factory.forProtocol(Protocol), Clock())
+    page = page_of(factory.service, About(options={"max-connections": "900"}))
+    (dial,) = (each for each in factory.service.dials if each.option.flag == "max-connections")
+    assert "--max-connections 900" in shown(page).text
+    dial.set("12")
+    assert "--max-connections 12" in shown(page).text
+    assert "peak 0, limit 12" in shown(page).text

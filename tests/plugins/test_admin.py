@@ -196,6 +196,12 @@ def test_a_wrapped_plugin_is_watched(tmp_path: Path) -> None:
             peer.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             with peer.makefile("rb") as answer:
                 assert answer.read().endswith(b"\r\n\r\nready\n")
+        with socket.socket(socket.AF_UNIX) as peer:
+            peer.settimeout(PATIENCE)
+            peer.connect(str(path))
+            peer.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with peer.makefile("rb") as answer:
+                assert b"<h1>netguard-wrap web</h1>" in answer.read()
     finally:
         server.stop()
     assert "Traceback" not in server.log
