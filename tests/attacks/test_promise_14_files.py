@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import stat
 import subprocess
 from contextlib import contextmanager
@@ -72,12 +73,19 @@ class Logging:
 @contextmanager
 def service(site: Site, *words: str, twistd: tuple[str, ...] = ()) -> Iterator[Logging]:
     """A netguard-pop in the foreground that logs into a file of its own folder."""
-    path = site.folder / "logs" / "log"
+    options = [*site.options, "--listen", "tcp:0:interface=127.0.0.1", *words]
+    with running(site.folder, [*twistd, "netguard-pop", "--log-format", "json", *options]) as log:
+        yield log
+
+
+@contextmanager
+def running(folder: Path, words: list[str]) -> Iterator[Logging]:
+    """A twistd in the foreground that logs into a file of its own folder."""
+    path = folder / "logs" / "log"
     path.parent.mkdir(exist_ok=True)
-    command = [TWISTD, "-n", "--pidfile=", "--logfile", str(path), *twistd, "netguard-pop", "--log-format", "json"]
     process = subprocess.Popen(
-        [*command, *site.options, "--listen", "tcp:0:interface=127.0.0.1", *words],
-        cwd=site.folder,
+        [TWISTD, "-n", "--pidfile=", "--logfile", str(path), *words],
+        cwd=folder,
         env=environment(),
         stdin=subprocess.DEVNULL,
     )
@@ -177,6 +185,32 @@ def test_another_user_can_reopen_the_file_and_says_what_it_cannot_do(mode: int) 
             log.wait(lambda: log.named("reloaded"))
             log.visit(1)
             log.wait(lambda: log.named("session"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can go into a chroot")
+def test_in_a_chroot_the_file_is_rotated_and_reopened(tmp_path: Path) -> None:
+    """Under the path that it has there; another plugin's service, under netguard-wrap."""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "null").touch()  # ports keep it open
+    wrapped = ["portforward", "--port", "tcp:0:interface=127.0.0.1", "--host", "127.0.0.1", "--dest_port", "9"]
+    words = ["--chroot", str(tmp_path), "netguard-wrap", "--log-format", "json", "--log-size", "4kB"]
+    with running(tmp_path, [*words, "--log-keep", "1", "--", *wrapped]) as log:
+        (port,) = log.wait(lambda: [row["server.port"] for row in log.named("listening")])
+
+        def come() -> None:
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
+
+        def rotated() -> bool:
+            come()
+            return len(log.names()) > 1
+
+        log.wait(rotated)
+        assert log.names() == ["log", "log.1"]
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            log.path.rename(log.path.with_name("moved"))
+            log.process.send_signal(number)
+            log.wait(log.path.exists)
+        assert log.named("log_stuck", *log.names()) == []
 
 
 def test_a_log_that_is_a_link_is_refused(site: Site) -> None:

@@ -219,10 +219,18 @@ def test_syslog_gets_our_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
         syslogd.bind("s")
         for prefix, tag in ((None, b"netguard["), ("twisted", b"netguard["), ("mail", b"mail[")):
-            log, observe = bring(Service(), form="text", syslog=1, prefix=prefix)
-            observe(EVENT)
-            assert tag in syslogd.recv(1000)
-            log.writer.place.close()
+            for form, said in (
+                (None, b": [-#info] hello world"),
+                ("text", b": [-#info] hello"),
+                ("json", b': {"time"'),
+            ):
+                log, observe = bring(Service(), form=form, syslog=1, prefix=prefix)
+                observe(EVENT)
+                message = syslogd.recv(1000)
+                assert message.startswith(b"<30>")
+                assert tag in message
+                assert said in message
+                log.writer.place.close()
 
 
 @pytest.mark.parametrize("by", ["signal", "reload"])
