@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
+from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.internet.protocol import Factory
 from zope.interface import implementer
@@ -78,14 +79,13 @@ class Control(_Service):  # type: ignore[misc]
         self._reactor.addReader(self)
 
     def stopService(self) -> Any:
-        """Accept no more, and end the clients."""
+        """Accept no more; the clients have their last answers, and go."""
         if self._socket is not None:
             self._reactor.removeReader(self)
             self._place.close()
             self._socket = None
-        for each in list(self.sessions):
-            each.transport.abortConnection()  # type: ignore[union-attr]
-        return super().stopService()
+        super().stopService()
+        return gatherResults([each.part() for each in list(self.sessions)])
 
     # what the reactor asks of a reader
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LONGEST = 1024
 """Bytes of a line."""
+PARTING = 1.0
+"""Seconds that a client has for reading its last answer when the service ends."""
 IDLE = 60.0
 """Seconds in which the next command has to come, and the last answer has to be read."""
 
@@ -108,6 +110,7 @@ class Session(TimeoutMixin, Protocol):
         self._buffer = b""
         self._under_way: Deferred[Any] | None = None
         self._next: IDelayedCall | None = None
+        self._gone: Deferred[None] = Deferred()
         self._full = self._ending = False
 
     def connectionMade(self) -> None:
@@ -190,6 +193,22 @@ class Session(TimeoutMixin, Protocol):
             self.setTimeout(IDLE)
             self._soon()
 
+    def part(self) -> Deferred[None]:
+        """The service ends: let the client have its last answer, and go.
+
+        Returns:
+            What fires when it has gone.
+        """
+        self._ending = True
+        if self.stream is not None:
+            self.stream.stopProducing()
+        elif self._under_way is not None:
+            self._under_way.cancel()
+        self._transport.unregisterProducer()
+        self._transport.loseConnection()
+        self.setTimeout(PARTING)
+        return self._gone
+
     # what the transport asks of a producer
 
     def pauseProducing(self) -> None:
@@ -217,6 +236,7 @@ class Session(TimeoutMixin, Protocol):
         if self._under_way is not None:
             self._under_way.cancel()
         self._leave(self)
+        self._gone.callback(None)
 
 
 async def _awaited(result: Any) -> Mapping[str, object]:

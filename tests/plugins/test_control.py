@@ -32,10 +32,9 @@ def ctl(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def told(folder: Path, *words: str) -> Any:
-    """The same, for programs."""
-    done = ctl(folder, *words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    """The answer to a command."""
+    with ControlClient(str(folder / "control")) as client:
+        return client.ask(words)
 
 
 def test_an_operators_day(site: Site) -> None:
@@ -67,15 +66,13 @@ def test_an_operators_day(site: Site) -> None:
 
 
 def test_draining_ends_the_service(site: Site) -> None:
-    """In order, once everybody who is there is done."""
-    server = Server.start(*site.both_ports, "--control", "control", cwd=site.folder)
-    plain, _ = server.ports(2)
-    with Peer(plain) as peer:
-        assert peer.apop().startswith(b"+OK")
-        assert told(site.folder, "drain") == {"ok": True, "draining": True, "connections": 1}
-        assert server.process.wait(30) == 0
-    server.out.wait(lambda _: server.out.ended)
-    server.err.wait(lambda _: server.err.ended)
+    """In order, once everybody who is there is done; who wanted that has an answer, however soon that is."""
+    with serving(*site.both_ports, "--shed", "off", "--control", "control", cwd=site.folder) as server:
+        plain, _ = server.ports(2)
+        with Peer(plain) as peer:
+            assert peer.apop().startswith(b"+OK")
+            assert told(site.folder, "drain") == {"ok": True, "draining": True, "connections": 1}
+            assert server.process.wait(30) == 0
     assert not (site.folder / "control").exists()
 
 

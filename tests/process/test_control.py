@@ -63,7 +63,10 @@ class Running:
 
         self.reactor: Any = reactor
         self.path = path
-        table = (Command("echo", "", "Answer.", lambda _: {}),)
+        table = (
+            Command("echo", "", "Answer.", lambda _: {}),
+            Command("flood", "", "Answer much.", lambda _: {"much": "x" * 10_000_000}),
+        )
         service = Service(lambda: self.reactor)
         self.control = Control(PrivateSocket(path, alone=True), table, service, self.reactor)
         self.clients: list[Client] = []
@@ -86,7 +89,7 @@ async def _running(path: Path) -> AsyncIterator[Running]:
     running.control.privilegedStartService()
     running.control.startService()
     yield running
-    running.control.stopService()
+    await running.control.stopService()
     for each in running.clients:
         await each.lost
 
@@ -98,6 +101,21 @@ async def test_a_client_comes_asks_and_is_ended_with_the_service(path: Path) -> 
         assert await client.ask(b"echo") == {"ok": True}
         assert len(running.control.sessions) == 1
     assert not path.exists()
+    assert not running.control.sessions
+
+
+async def test_who_does_not_read_the_last_answer_is_not_waited_for(path: Path) -> None:
+    """Longer than a moment."""
+    running = Running(path)
+    running.control.privilegedStartService()
+    running.control.startService()
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        sock.sendall(b"flood\n")
+        client = await running.connect()
+        assert await client.ask(b"echo") == {"ok": True}
+        await running.control.stopService()
+        await client.lost
     assert not running.control.sessions
 
 
@@ -155,7 +173,7 @@ async def test_who_reads_nothing_holds_nothing_up(path: Path) -> None:
 async def test_a_service_that_never_started_stops(path: Path) -> None:
     """And one whose socket cannot be had does not start."""
     running = Running(path)
-    running.control.stopService()
+    await running.control.stopService()
     assert running.control.fileno() == -1
     running.control.doRead()
     path.write_text("in the way")

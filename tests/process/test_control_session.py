@@ -238,6 +238,29 @@ def controls_gone() -> Any:
     return Failure(ConnectionDone())
 
 
+def test_when_the_service_ends_its_client_has_the_last_answer(stage: Stage) -> None:
+    """What is under way is given up, what goes on is ended; then it has a moment to read."""
+    stage.send(b"wait\n")
+    gone = stage.session.part()
+    assert stage.waiting[0].called
+    assert stage.wire.disconnecting
+    stage.send(b"echo\n")
+    assert stage.answers() == []
+    stage.clock.advance(2)
+    assert stage.wire.disconnected
+    stage.session.connectionLost(controls_gone())
+    assert gone.called
+
+
+def test_when_the_service_ends_what_goes_on_is_ended(stage: Stage) -> None:
+    """With its own last answer."""
+    stage.send(b"wait\n")
+    stage.session.stream = Stream(stage.waiting[0])
+    stage.session.part()
+    assert stage.answers() == [{"ok": True, "over": True}]
+    stage.session.connectionLost(controls_gone())
+
+
 def test_a_command_that_goes_on_is_interrupted_by_whatever_comes(stage: Stage) -> None:
     """As the stream of events."""
     stage.send(b"wait\n")
