@@ -7,6 +7,7 @@ import select
 import termios
 import tty
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 
 _NAMED = {
@@ -65,7 +66,8 @@ class Keyboard:
     def __exit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
-        termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
+        with suppress(termios.error):  # it may be gone
+            termios.tcsetattr(self._file, termios.TCSADRAIN, self._before)
 
     def wait(self, seconds: float) -> list[str]:
         """Wait for keys.

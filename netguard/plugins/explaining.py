@@ -46,7 +46,7 @@ class Explainer:
         there = sum(each.host == host for each in house.connections)
         load = {name: house.signals.read(name) for name in NAMES}
         told = explain(self.policy(), Supposed(host, connections=min(there, _MOST), load=load))
-        left = max((row.left for row in self._rows() if _is_of(host, row.key)), default=0.0)
+        left = max((row.left for row in self._rows() if is_of(host, row.key)), default=0.0)
         about: dict[str, Any] = {"from": host, "connections": there, "verdict": told.verdict}
         if left:
             about |= {"verdict": "refused", "penalty": f"it has misbehaved, and is refused for {left:.0f}s more"}
@@ -67,8 +67,13 @@ class Explainer:
         return Policy.from_options({**self._policy.options(), **changed})
 
 
-def _is_of(host: str, peer: str) -> bool:
-    """Whether an address is meant by the key of a peer."""
+def is_of(host: str, peer: str) -> bool:
+    """Whether an address is meant by the key of a peer.
+
+    Args:
+        host: the address.
+        peer: an address, a network that is one peer, or something else.
+    """
     try:
         return ip_address(host) in ip_network(peer)
     except ValueError:

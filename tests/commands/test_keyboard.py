@@ -46,14 +46,15 @@ def test_keys_come_at_once_and_unseen() -> None:
         os.close(ours)
 
 
-def test_a_terminal_that_is_gone_has_no_keys() -> None:
-    """It says so."""
-    ours, theirs = pty.openpty()
-    keyboard = Keyboard(theirs)
-    os.close(ours)
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_terminal_that_is_gone_has_no_keys(side: int) -> None:
+    """It says so, whether reading ends or fails."""
+    ends = pty.openpty()
+    keyboard = Keyboard(ends[side])
+    os.close(ends[1 - side])
     with pytest.raises(EOFError):
         keyboard.wait(30.0)
-    os.close(theirs)
+    os.close(ends[side])
 
 
 def test_what_is_no_terminal_has_no_keys() -> None:

@@ -25,6 +25,7 @@ import pytest
 from netguard.cli import main
 from netguard.commands import top
 from netguard.commands.contract import Parser
+from netguard.commands.top_model import Model
 from tests.popserver import PATIENCE, environment
 from tests.test_cli import COMMAND
 
@@ -226,6 +227,23 @@ def test_without_rich_it_says_what_is_missing(
     monkeypatch.setattr(top, "find_spec", lambda _: None)
     assert main(["top", "control"]) == 1
     assert capsys.readouterr().err == "netguard top: it needs rich: pip install 'netguard[top]'\n"
+
+
+def test_what_cannot_be_cut_is_said(tmp_path: Path) -> None:
+    """In the line for that."""
+    watcher = top.Watcher(str(tmp_path / "control"), Model())
+    watcher.cut(7)
+    assert "No such file or directory" in watcher.model.message
+
+
+def test_a_terminal_that_goes_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is there any more who could press q."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        top._loop(top.Watcher(str(tmp_path / "control"), Model()), 60.0, lambda: os.close(ours))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(ours)
 
 
 @pytest.mark.parametrize("words", [["--every", "often"], ["--sort", "beauty"]])

@@ -13,7 +13,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.penalties import Penalties
 from netguard.load.signals import Signals
-from netguard.plugins.explaining import Explainer
+from netguard.plugins.explaining import Explainer, is_of
 from netguard.policy import Policy
 from netguard.process.commands import ControlError
 from netguard.testing import connect
@@ -73,6 +73,12 @@ def test_a_penalty_counts(peer: Any) -> None:
     peer.factory.service.misdeed(other.connection, Misdeed("failed-login", 3.0))
     assert explained(peer, "2001:db8::9")["verdict"] == "refused"
     assert explained(peer, "2001:db8:1::9")["verdict"] == "admitted"
+
+
+def test_a_peer_without_an_address_is_nobody_else() -> None:
+    """As one behind a proxy that has resolved its name."""
+    assert not is_of("192.0.2.1", "mail.example")
+    assert is_of("192.0.2.1", "192.0.2.1")
 
 
 @pytest.mark.parametrize("word", ["mail.example", "192.0.2.", "192.0.2.0/24", "\x1b"])

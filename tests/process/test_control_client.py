@@ -118,6 +118,21 @@ def test_a_service_that_is_stuck_is_called_so(path: Path, monkeypatch: pytest.Mo
             client.ask(["status"])
 
 
+def test_a_connection_that_is_reset_or_closed_is_one_line(path: Path) -> None:
+    """Between a command and its answer, and after the end."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        client = ControlClient(str(path))
+        client._send(["status"])
+        listening.accept()[0].close()
+        with pytest.raises(ControlError, match=f"{path}: Connection reset by peer"):
+            client._read()
+        client.close()
+        with pytest.raises(ControlError, match=f"{path}: Bad file descriptor"):
+            client.ask(["status"])
+
+
 def test_a_service_that_is_gone_is_one_line(path: Path) -> None:
     """Whether that shows in sending or in reading."""
     with service(path), ControlClient(str(path)) as client:

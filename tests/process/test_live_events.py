@@ -84,6 +84,8 @@ def test_a_flood_is_bounded_and_what_was_lost_is_told_where_it_was() -> None:
 def test_a_reader_that_does_not_read_costs_a_bounded_amount() -> None:
     """However long it takes, and what comes afterwards is what waited."""
     stage = Stage()
+    stage.live.resumeProducing()
+    assert not stage.clock.getDelayedCalls()
     stage.live.pauseProducing()
     stage.tell("refused", 5 * MOST)
     stage.clock.advance(60)
