@@ -76,4 +76,5 @@ class Figures:
     def came(self) -> None:
         """One more connection lives."""
         self.now += 1
-        self.peak = max(self.peak, self.now)
+        if self.now > self.peak:  # noqa: PLR1730 - a third of the cost of max, for every connection
+            self.peak = self.now

@@ -42,7 +42,10 @@ _log = Logger(namespace="netguard")
 
 
 class Rows(tuple[str, ...]):
-    """A list in an answer whose items are JSON already, since to encode a long one at once would take too long."""
+    """A list in an answer whose items are JSON already, several of them in each text, with commas between them.
+
+    To encode a long list at once would take too long.
+    """
 
     __slots__ = ()
 
@@ -55,8 +58,12 @@ def answer(result: Mapping[str, object]) -> list[bytes]:
     """
     pieces: list[bytes] = []
     for key, value in result.items():
-        text = f"[{', '.join(value)}]" if isinstance(value, Rows) else json.dumps(value)
-        pieces.append(f"{', ' if pieces else '{'}{json.dumps(key)}: {text}".encode())
+        pieces.append(f"{', ' if pieces else '{'}{json.dumps(key)}: ".encode())
+        if isinstance(value, Rows):
+            pieces += [f"{', ' if at else '['}{text}".encode() for at, text in enumerate(value)]
+            pieces.append(b"]" if value else b"[]")
+        else:
+            pieces.append(json.dumps(value).encode())
     return [*pieces, b"}\n"]
 
 

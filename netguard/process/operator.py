@@ -106,10 +106,9 @@ class Operator:
         async for part in self._slices(live, SLICE):
             found += [(key(each), each.number, each) for each in part if match in f"{each.host} {each.number}"]
         chosen = nlargest(most or len(found), found, key=lambda each: each[:2]) if sort or most else found
-        rows: list[str] = []
-        async for part in self._slices([each for _, _, each in chosen], DESCRIBED):
-            rows += [json.dumps(row(each)) for each in part if each.state != "ended"]
-        return {"total": len(live), "matching": len(found), "connections": Rows(rows)}
+        parts = self._slices([each for _, _, each in chosen], DESCRIBED)
+        rows = [", ".join([json.dumps(row(each)) for each in part if each.state != "ended"]) async for part in parts]
+        return {"total": len(live), "matching": len(found), "connections": Rows(filter(None, rows))}
 
     async def _slices(self, things: Sequence[Any], size: int) -> AsyncIterator[Sequence[Any]]:
         """Parts of a list, the reactor having had its turn before each but the first."""

@@ -28,6 +28,7 @@ import pop
 import pop_beside
 import tables
 import tunnels
+import watching
 from attrs import define
 from options import GENEROUS
 from twisted.internet.error import ConnectionDone
@@ -222,6 +223,7 @@ BENCHES = (
     | pop_beside.BENCHES
     | tables.BENCHES
     | tunnels.BENCHES
+    | watching.BENCHES
 )
 
 

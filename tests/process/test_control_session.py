@@ -274,6 +274,6 @@ def test_a_command_that_goes_on_is_interrupted_by_whatever_comes(stage: Stage) -
 
 def test_rows_are_encoded_by_whoever_made_them() -> None:
     """The line is the same."""
-    line = b"".join(answer({"ok": True, "rows": Rows(['{"a": 1}', "2"]), "none": Rows(), "last": None}))
-    assert json.loads(line) == {"ok": True, "rows": [{"a": 1}, 2], "none": [], "last": None}
+    line = b"".join(answer({"ok": True, "rows": Rows(['{"a": 1}, 7', "2"]), "none": Rows(), "last": None}))
+    assert json.loads(line) == {"ok": True, "rows": [{"a": 1}, 7, 2], "none": [], "last": None}
     assert line.count(b"\n") == 1
