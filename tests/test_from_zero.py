@@ -63,6 +63,8 @@ def _why_not() -> str | None:
         return "it is for root"
     if missing := [each for each in NEEDED if shutil.which(each) is None]:
         return f"{missing[0]} is not installed"
+    if not Path(sys.executable).with_name("netguard").exists():
+        return "netguard is not installed beside this Python"
     if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode:
         return "namespaces cannot be made here"
     return None
