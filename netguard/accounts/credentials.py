@@ -160,8 +160,9 @@ def _chain(secret: str, _: int) -> str:
     return begin_chain(secret, OTP_SEQUENCE - 1).stored
 
 
-def _as_it_is(secret: str, _: int) -> str:
-    return secret
+def _prepared(secret: str, _: int) -> str:
+    # As a client hashes it (RFC 6856, section 2.2): letters that are composed in another way are the same secret.
+    return prepared_password(secret.encode()).decode()
 
 
 def _clock(secret: str, _: int) -> str:
@@ -182,7 +183,7 @@ KINDS: dict[str, Kind] = {
             scram_verifier,
         ),
         Kind(PASSWORD, "a password, for PASS inside TLS: only its Argon2id verifier is kept", check_secret, _hashed),
-        Kind(APOP, "for APOP: kept as it is, since both sides need it; never travels", check_secret, _as_it_is),
+        Kind(APOP, "for APOP: kept as it is, since both sides need it; never travels", check_secret, _prepared),
         Kind(
             OTP, "one-time passwords of RFC 2289, from a pass phrase: only the last one is kept", check_phrase, _chain
         ),

@@ -78,7 +78,7 @@ def matching(found: Found, secret: str, now: float) -> list[str]:
     matches = {
         SCRAM: lambda stored: scram.Verifier.parse(stored).matches(typed),
         PASSWORD: lambda stored: any(_hashed(stored, form) for form in {typed, prepared_password(typed)}),
-        APOP: lambda stored: hmac.compare_digest(stored.encode(), typed),
+        APOP: lambda stored: hmac.compare_digest(stored.encode(), prepared_password(typed)),
         OTP: lambda stored: any(otp.State.parse(stored).after(reading) for reading in otp.readings(secret)),
         TOTP: lambda stored: Totp.parse(stored).after(secret, now) is not None,
     }

@@ -22,6 +22,12 @@ def test_an_apop_secret_is_kept_as_it_is() -> None:
     assert credentials.KINDS["apop"].stored("tanstaaf", 4096) == "tanstaaf"
 
 
+def test_an_apop_secret_is_kept_as_clients_hash_it() -> None:
+    """In the form of SASLprep (RFC 6856, section 2.2), whichever way its letters were composed."""
+    for typed in ("pässword", "pa\u0308ssword", "p\u00adässword"):
+        assert credentials.KINDS["apop"].stored(typed, 4096) == "pässword"
+
+
 def test_of_a_password_only_the_verifier_is_kept() -> None:
     """What is stored does not contain the password, and matches it."""
     stored = credentials.KINDS["password"].stored("päss", 4096)

@@ -86,3 +86,9 @@ def test_a_damaged_row_matches_nothing() -> None:
     for kind in ("scram-sha-256", "password", "totp"):
         with pytest.raises(ValueError, match="not"):
             inspection.matching(found({kind: "x"}), "secret", 0.0)
+
+
+def test_an_apop_secret_may_be_typed_in_any_form() -> None:
+    """What is kept is the form in which clients hash it."""
+    assert inspection.matching(found({"apop": "pässword"}), "pa\u0308ssword", 0.0) == ["apop"]
+    assert inspection.matching(found({"apop": "pässword"}), "password", 0.0) == []
