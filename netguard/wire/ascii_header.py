@@ -49,9 +49,11 @@ class AsciiHeader:
         if not self._left:
             return text
         text = self._held + text
-        blank = 0 if text.startswith(b"\r\n") else text.find(b"\r\n\r\n", 0, self._left) + 2
-        over = blank != 1 or len(text) > self._left
-        end = blank if blank != 1 else text.rfind(b"\n", 0, self._left) + 1
+        # The blank line is an empty one at the beginning, or the second of two line ends.
+        blank = -2 if text.startswith(b"\r\n") else text.find(b"\r\n\r\n", 0, self._left)
+        over = blank != -1 or len(text) > self._left
+        last = blank if blank != -1 else text.rfind(b"\r\n", 0, self._left)
+        end = last + 2 if last != -1 else 0
         lines, rest = self._ascii(text[:end]), text[end:]
         if over:
             self._left, self._held = 0, b""
