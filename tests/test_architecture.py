@@ -160,6 +160,7 @@ ARROWS: dict[str, set[str]] = {
         "config",
         "endpoint_strings",
         "guarded_endpoints",
+        "native",
         "endpoints",
         "one_line",
         *("explanation", "load"),  # a running service explains itself on its control socket

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import resource
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import inf
 from typing import Any
 
@@ -18,7 +18,9 @@ from netguard.endpoints import client_endpoint
 from netguard.errors import OptionError, UnknownOption
 from netguard.guarded_endpoints import Together
 from netguard.guards.connection_limit import ConnectionLimit
+from netguard.guards.transport import STOCK, Transport
 from netguard.guards.write_stall import WriteStall
+from netguard.native.client import prompt
 from netguard.options import is_off
 from netguard.plugins.guard_options import GuardOptions
 from netguard.plugins.listening import listening
@@ -162,7 +164,7 @@ class RelayService(_Service):  # type: ignore[misc]
         super().__init__()
         for policy in (options.policy, *map(options.policy_of, options.listens)):
             _have_files_for(policy)
-        backends = list(_backends(reactor, options.tos, proxied=options["send-proxy"] is not None))
+        backends = list(_backends(reactor, options))
         self.relay = Relay(
             Pool(backends, options["balance"], options["rise"], options["fall"]),
             reactor,
@@ -198,13 +200,14 @@ def _have_files_for(policy: Policy) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-def _backends(reactor: Any, descriptions: Sequence[str], *, proxied: bool) -> Iterator[Backend]:
+def _backends(reactor: Any, options: Options) -> Iterator[Backend]:
     """The backends, each with a name of its own."""
+    native = not any(isinstance(each, Transport) and each.kind == STOCK for each in options.policy.guards)
     seen: Counter[str] = Counter()
-    for text in descriptions:
+    for text in options.tos:
         try:
             given = Description.parse(text)
-            endpoint = client_endpoint(reactor, text)
+            endpoint = prompt(client_endpoint(reactor, text)) if native else client_endpoint(reactor, text)
         except OptionError as why:
             raise ValueError(f"--to: {why}") from None
         if given.type == _UNVERIFIED:
@@ -212,7 +215,7 @@ def _backends(reactor: Any, descriptions: Sequence[str], *, proxied: bool) -> It
         name = _name(given)
         seen[name] += 1
         number = f"#{seen[name]}" if seen[name] > 1 else ""
-        yield Backend(name + number, prefaced(endpoint) if proxied else endpoint)
+        yield Backend(name + number, prefaced(endpoint) if options["send-proxy"] else endpoint)
 
 
 def _name(given: Description) -> str:

@@ -36,6 +36,7 @@ class Back(Side):
 
     def connectionMade(self) -> None:
         """There is a connection; inside TLS, that proves nothing yet."""
+        super().connectionMade()
         # Twisted's endpoints put a wrapper between, which hides that a half-close is wanted to be heard of (it tells of
         # one interface, the last that it finds), and which costs a call for each read.
         if getattr(getattr(self.transport, "protocol", None), "_wrappedProtocol", None) is self:

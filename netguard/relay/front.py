@@ -41,6 +41,7 @@ class Front(Side):
 
     def connectionMade(self) -> None:
         """A client is there; inside TLS, it costs no backend anything before its handshake is over."""
+        super().connectionMade()
         if not ISSLTransport.providedBy(self.transport):
             self.handshakeCompleted()
 

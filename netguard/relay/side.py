@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.error import ConnectionDone
@@ -43,11 +45,19 @@ class Side(Protocol):
     def __init__(self, stalls: Stalls) -> None:
         self.stalls = stalls
 
+    def connectionMade(self) -> None:
+        """There is a connection: nothing of what passes is to wait for an acknowledgement of what went before."""
+        if not hasattr(self.transport, "promptly"):  # such a transport knows that
+            with suppress(AttributeError, OSError):  # of UNIX sockets, and of whatever a foreign endpoint has
+                self.transport.setTcpNoDelay(True)
+
     def join(self, other: Side) -> None:
         """Be one end of a pair; the other one is to do the same."""
         self.other = other
         other.transport.registerProducer(self, True)
-        self.dataReceived = other.transport.write  # type: ignore[method-assign]  # nothing is to happen in between
+        # What is read here is written there, with nothing in between; it leaves at once, if the transport can do that.
+        write, promptly = other.transport.write, getattr(other.transport, "promptly", None)
+        self.dataReceived = write if promptly is None else partial(promptly, write)  # type: ignore[method-assign]
 
     # as a producer of what the other end is written
 

@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -77,12 +78,14 @@ class Dialogue:
         client: what the client does.
         server: what the server does.
         reset: whose connection netguard-relay resets, where HAProxy may close it in order.
+        varies: whose connection HAProxy now closes in order, and now resets.
         loses: whether HAProxy may lose the end of what the client sends; 2.6 does.
     """
 
     client: Callable[[End], object]
     server: Callable[[End], object]
     reset: str = ""
+    varies: str = ""
     loses: bool = False
 
 
@@ -116,7 +119,7 @@ DIALOGUES = {
     "both at once": Dialogue(
         does(("say", b"x" * 60_000), "finish", "hear_all"), does(("say", b"y" * 60_000), "finish", "hear_all")
     ),
-    "a FIN alone": Dialogue(does("finish", "hear_all"), does("hear_all")),
+    "a FIN alone": Dialogue(does("finish", "hear_all"), does("hear_all"), varies=SERVER),
     "a server that closes at once": Dialogue(does("hear_all"), does()),
     "a client that resets": Dialogue(
         does(("say", b"last words"), ("hear", 2), "reset"), does(("hear", 10), ("say", b"ok"), "hear_all"),
@@ -182,9 +185,9 @@ listen ready
 
 
 @contextmanager
-def relay(folder: Path, target: int) -> Iterator[int]:
+def relay(folder: Path, target: int, transport: str = "native") -> Iterator[int]:
     """netguard-relay."""
-    words = ["--listen", f"tcp:0:interface={LOOPBACK}", "--to", f"tcp:{LOOPBACK}:{target}"]
+    words = ["--listen", f"tcp:0:interface={LOOPBACK}", "--to", f"tcp:{LOOPBACK}:{target}", "--transport", transport]
     with serving(*words, cwd=folder, service="netguard-relay") as server:
         yield server.ports()[0]
 
@@ -206,12 +209,16 @@ def heard(
 
 @needs("haproxy")
 @pytest.mark.parametrize("dialogue", DIALOGUES.values(), ids=DIALOGUES.keys())
-def test_both_do_the_same(dialogue: Dialogue, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["native", "stock"])
+def test_both_do_the_same(transport: str, dialogue: Dialogue, tmp_path: Path) -> None:
     """And where they do not, it is that a reset stays one, so that what was cut off does not look whole."""
     theirs = heard(dialogue, haproxy, tmp_path)
-    ours = heard(dialogue, relay, tmp_path)
+    ours = heard(dialogue, partial(relay, transport=transport), tmp_path)
     if dialogue.reset:
         theirs[dialogue.reset] = theirs[dialogue.reset][0], RESET
+    if dialogue.varies:
+        assert ours[dialogue.varies][1] == FIN
+        theirs[dialogue.varies] = theirs[dialogue.varies][0], FIN
     if dialogue.loses:
         got, end = theirs[SERVER]
         assert BIG.startswith(got)

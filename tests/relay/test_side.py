@@ -166,6 +166,26 @@ def test_a_backend_that_takes_nothing_does_not_keep_what_its_client_left(clean: 
     assert len(alone.relay.stalls) == 0
 
 
+def test_nothing_waits_for_an_acknowledgement() -> None:
+    """Nagle's algorithm would let a question in two parts wait; where it cannot be switched off, it is not there."""
+    relay = site()
+    relay.carrier = Delaying
+    client, backend = relay.pair()
+    assert client.transport.delays is False
+    assert not hasattr(backend, "delays")
+
+
+class Delaying(MemoryTransport):
+    """Remembers whether it delays, and then says that it is no TCP."""
+
+    delays = True
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """Not on this kind of socket."""
+        self.delays = not enabled
+        raise OSError
+
+
 def inside_tls(transport: Any) -> Any:
     """From now on a transport pretends to be encrypted."""
     alsoProvides(transport, ISSLTransport)
