@@ -216,7 +216,11 @@ class Server:
             fitting = [each for each in self.events(name) if fields.items() <= each.items()]
             return fitting if len(fitting) >= count else []
 
-        events: list[dict[str, Any]] = self.out.wait(found)
+        try:
+            events: list[dict[str, Any]] = self.out.wait(found)
+        except AssertionError:
+            message = f"no {name} was told:\n{self.log[-3000:]}"  # what it wrote as an error says why
+            raise AssertionError(message) from None
         return events
 
     def ports(self, count: int = 1) -> list[int]:
