@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -243,14 +244,19 @@ def test_a_port_that_cannot_be_had_is_one_line(site: Site) -> None:
     assert "Traceback" not in server.log
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that anybody can write in. It is not below pytest's, which every pytest that starts closes to others."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_socket_belongs_to_whom_the_service_becomes(tmp_path: Path) -> None:
+def test_a_socket_belongs_to_whom_the_service_becomes(open_folder: Path) -> None:
     """So that it can be removed at the end, and used by who controls the service."""
-    tmp_path.chmod(0o777)
-    for above in list(tmp_path.parents)[:3]:
-        if above != Path("/tmp"):  # noqa: S108 - it is open to all already
-            above.chmod(0o755)
-    path = tmp_path / "admin"
+    path = open_folder / "admin"
     words = ["-n", "--pidfile=", "--uid", "65534", "--gid", "65534", "netguard-wrap", "--log-format", "json"]
     process = subprocess.Popen(
         [
@@ -265,7 +271,7 @@ def test_a_socket_belongs_to_whom_the_service_becomes(tmp_path: Path) -> None:
             "--path",
             ".",
         ],
-        cwd=tmp_path,
+        cwd=open_folder,
         env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
