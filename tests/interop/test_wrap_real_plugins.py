@@ -234,6 +234,9 @@ def test_words_under_guards(root: Path, connect: Connect) -> None:
         people[b"bob"].until(b"hello under guards")
         assert connect(port).gone()
         server.wait_for("refused", option="max-per-peer")
+        for talk in people.values():  # who stays is waited for when the service ends
+            talk.say(b"QUIT\r\n")
+            assert talk.gone()
 
 
 def needs(program: str) -> str:
