@@ -336,11 +336,12 @@ def test_trouble_with_the_file_is_an_event(tmp_path: Path, bring: Any, logged: A
     assert event["reason"].endswith(f"it lies outside of --chroot {tmp_path}/jail")
 
 
-def test_a_service_without_a_file_starts_as_well(bring: Any) -> None:
+@pytest.mark.parametrize("name", [None, "a.log"])
+def test_a_service_without_a_file_or_another_user_starts_as_well(name: str | None, tmp_path: Path, bring: Any) -> None:
     """Its keeper has nothing to do."""
     service: Any = Service()
     application: Any = Application("test")
-    bring(service, application)
+    bring(service, application, logfile=None if name is None else str(tmp_path / name))
     for child in IServiceCollection(application):
         child.privilegedStartService()
         child.startService()

@@ -366,3 +366,11 @@ def test_what_this_user_could_not_do_later_is_told_now(world: World, tmp_path: P
         os.seteuid(0)
     (complaint,) = world.complaints
     assert re.fullmatch(rf"cannot rotate {world.path}: user 65534 may not write in {tmp_path}", complaint)
+
+
+def test_a_line_of_which_nothing_found_room_needs_no_mending() -> None:
+    """A device that is always full."""
+    file = LogFile("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        file.write(b"line\n")
+    file.close()
