@@ -136,6 +136,7 @@ _VALUES = {
     "fall": "COUNT",
     "heartbeat": "INTERVAL",
     "drain": "DURATION",
+    "take-over": "SOCKET",
     "hostname": "NAME",
     "listen": "ENDPOINT",
     "lock": "FILE",

@@ -52,6 +52,7 @@ class Service:
         dials: the options of guards that can be changed while the service runs (:class:`netguard.options.Dial`).
         troubles: what could not be used when files were last read again.
         ports: what accepts connections, as far as it is known.
+        others: ports of the process that are not guarded, such as that of ``--admin``.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
         closed: nobody is admitted any more, and whatever begins to listen is stopped at once.
         strained: newcomers are refused for now, since there is too much to do.
@@ -70,6 +71,7 @@ class Service:
         self.dials: list[Any] = []
         self.troubles: list[str] = []
         self.ports: list[Any] = []
+        self.others: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection
         self._ticking: list[Callable[[float], object]] = []
@@ -224,6 +226,11 @@ class Service:
             port.stopListening()
         elif self._holders:
             port.stopReading()
+
+    def listens_besides(self, port: Any) -> Any:
+        """A port of the process that is not guarded; returns it."""
+        self.others.append(port)
+        return port
 
     def pause_accepting(self, who: str) -> bool:
         """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""

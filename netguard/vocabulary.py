@@ -270,6 +270,11 @@ VOCABULARY: Mapping[str, Kind] = {
         "The service runs; `ports` says how many of its ports accept connections so far.",
         {"service": "netguard-pop", "pid": 4711, "ports": 2},
     ),
+    "taken_over": Kind(
+        LogLevel.info,
+        "This instance has the `ports` of another one, process `pid`, which drains now (`--take-over`).",
+        {"pid": 4711, "ports": 2},
+    ),
     "draining": Kind(
         LogLevel.info,
         "The service stops: nobody is let in any more, and those who are in have the time that it says, in seconds.",

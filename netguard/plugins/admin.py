@@ -137,7 +137,7 @@ def equip(service: Any, house: House, given: Given) -> None:
     factory = pages.factory if tls is None else TLSMemoryBIOFactory(tls, isClient=False, wrappedFactory=pages.factory)
     endpoint = server_endpoint(reactor, place.endpoint)
     listening = ListeningService(endpoint, factory, f"--admin {place.written}")
-    listening.listening.addCallback(_give, given.parent or {})
+    listening.listening.addCallback(_give, given.parent or {}).addCallback(house.listens_besides)
     listening.setServiceParent(pages)
     join(service, pages, before=True)
 

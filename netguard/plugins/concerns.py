@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netguard.policy import Policy
+    from netguard.process.inheritance import Inheritance
     from netguard.process.instance import SingleInstance
     from netguard.service import Service
 
@@ -18,6 +19,7 @@ class Given(Protocol):
     Attributes:
         parent: the options of twistd itself; None where there is no twistd.
         instance: the lock that lets one instance run, or None.
+        inherited: what another instance has handed over, or None.
         reloads: whether SIGHUP has files read again; it ends the process otherwise.
         looks: each looks at a file that is to be read again, in a thread, and raises what is wrong with it.
         policy: the guards, once the options have been parsed.
@@ -26,6 +28,7 @@ class Given(Protocol):
 
     parent: Any
     instance: SingleInstance | None
+    inherited: Inheritance | None
     reloads: bool
     looks: list[Callable[[], object]]
     policy: Policy

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netguard.one_line import end_in_one_line
 from netguard.plugins.concerns import Given, join
 from netguard.plugins.explaining import Explainer
 from netguard.process.control import Control
+from netguard.process.handover import HandOver
 from netguard.process.operator import Operator
 from netguard.process.private_socket import PrivateSocket, SocketError
 from netguard.process.vitals import Vitals
@@ -33,11 +35,15 @@ def equip(service: Any, house: House, given: Given) -> None:
         return
     heart = house.offers.get("heartbeat")
     vitals = Vitals(house) if heart is None else heart.vitals
-    operator = Operator(house, vitals, reactor, [Explainer(given.policy, house).command])
-    twistd = given.parent or {}
+    twistd = {} if given.parent is None else given.parent
+    more = [Explainer(given.policy, house).command, *HandOver(house, given.instance, twistd).commands]
+    operator = Operator(house, vitals, reactor, more)
     uid, gid = twistd.get("uid"), twistd.get("gid")
     owner = None if uid is None else (uid, -1 if gid is None else gid)
-    place = PrivateSocket(given["control"], alone=given.instance is not None and given.instance.held)
+    alone = given.instance is not None and given.instance.held
+    before = given["take-over"]
+    follows = before is not None and Path(before).absolute() == Path(given["control"]).absolute()
+    place = PrivateSocket(given["control"], alone=alone, follows=follows)
     control = _Control(place, operator.commands, house, reactor, owner)
     house.offers["control"] = control
     join(service, control, before=True)  # it is there when the ports are, and for as long as somebody is served

@@ -105,7 +105,8 @@ class Life(_Service):  # type: ignore[misc]
                 if before is not signal.SIG_IGN:  # a shell that puts us into the background wants that
                     self._before[number] = before
                     self._hear(number, self._drain)
-            self._drain.when_over().addCallback(self._stop)
+            # In the next turn: what was answered in this one, to the command that began it, goes first.
+            self._drain.when_over().addCallback(lambda outcome: self._reactor.callLater(0, self._stop, outcome))
         self._house.tell("started", {**self._about, "pid": os.getpid(), "ports": len(self._house.open_ports)})
 
     def _hear(self, number: signal.Signals, drain: Drain) -> None:

@@ -15,14 +15,28 @@ from twisted.python import usage
 from netguard import config as files
 from netguard.errors import OptionError
 from netguard.options import Option, options_of, spelled_out
-from netguard.plugins import admin, control, draining, hardening, heart, locking, logs, notifying, reloading
+from netguard.plugins import (
+    admin,
+    control,
+    draining,
+    hardening,
+    heart,
+    locking,
+    logs,
+    notifying,
+    reloading,
+    taking_over,
+)
 from netguard.plugins.concerns import Concern
 from netguard.plugins.rereading import Rereading
 from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
+from netguard.process.inheritance import Inheritance
 from netguard.process.instance import SingleInstance
 from netguard.service import Service
 
-CONCERNS: tuple[Concern, ...] = (locking, logs, hardening, reloading, draining, heart, notifying, control, admin)
+CONCERNS: tuple[Concern, ...] = (
+    *(taking_over, locking, logs, hardening, reloading, draining, heart, notifying, control, admin),
+)
 """What every service has besides its guards, in the order in which it is checked and joins."""
 
 _WIDTH = 100
@@ -62,6 +76,7 @@ class GuardOptions(usage.Options):
         surface: whose defaults hold, ``guard`` or ``pop``; a subclass says so.
         given: the guards' options that stand on the command line, by flag.
         instance: the lock that lets one instance run, or None.
+        inherited: see :class:`netguard.plugins.concerns.Given`.
         reloads: see :class:`netguard.plugins.concerns.Given`.
         looks: likewise.
         config: what the file says, once the options have been parsed.
@@ -72,6 +87,7 @@ class GuardOptions(usage.Options):
     about: ClassVar[str] = ""
     config: files.Config
     instance: SingleInstance | None
+    inherited: Inheritance | None = None
     policy: Policy
     reloads = True
 

@@ -20,6 +20,7 @@ from netguard.plugins.concerns import Given, join
 from netguard.process.instance import InstanceError, SingleInstance
 
 if TYPE_CHECKING:
+    from netguard.process.inheritance import Inheritance
     from netguard.service import Service as House
 
 PARAMETERS: list[list[Any]] = [
@@ -34,13 +35,17 @@ _Service: Any = Service  # it is not annotated
 _log = Logger(namespace="netguard")
 
 
-def take(wanted: str | None, twistd: MutableMapping[str, Any] | None) -> SingleInstance | None:
+def take(
+    wanted: str | None, twistd: MutableMapping[str, Any] | None, inherited: Inheritance | None = None
+) -> SingleInstance | None:
     """Take the lock of a service that is about to start.
 
     Args:
         wanted: a path, ``none`` for no lock, or None for the pidfile's name with ``.lock`` behind it.
         twistd: the options of twistd itself, whose pidfile is removed when it says that somebody runs; None where the
             options are not twistd's.
+        inherited: what another instance has handed over. Where its lock is the same, its pidfile is left alone, too:
+            it is that instance's until everything is taken over.
 
     Returns:
         The lock, held; None when none is wanted, or no pidfile is there that it could be beside.
@@ -55,6 +60,12 @@ def take(wanted: str | None, twistd: MutableMapping[str, Any] | None) -> SingleI
         return None
     path = Path(f"{pidfile}{SUFFIX}") if wanted is None else Path(wanted)
     lock = SingleInstance(path, twistd.get("uid"))
+    passed = None if inherited is None else inherited.take_lock()
+    if inherited is not None and passed is not None and lock.inherit(passed):
+        inherited.held = lock
+        if pidfile is not None:
+            inherited.pidfile, twistd["pidfile"] = str(pidfile), ""
+        return lock
     lock.acquire()
     if pidfile is not None:
         if twistd.get("chroot") is None:
@@ -85,7 +96,7 @@ def _remove(pidfile: Path) -> None:
 def check(given: Given) -> None:
     """Take the lock."""
     try:
-        given.instance = take(given["lock"], given.parent)
+        given.instance = take(given["lock"], given.parent, given.inherited)
     except InstanceError as why:
         raise usage.UsageError(str(why)) from None
 
@@ -93,7 +104,8 @@ def check(given: Given) -> None:
 def equip(service: Any, _house: House, given: Given) -> None:
     """Let the lock say who holds it, once the process is the one that stays."""
     if given.instance is not None and given.parent is not None:
-        join(service, _Holder(given.instance, given.parent), before=True)
+        claims = given.inherited is None or given.inherited.held is None
+        join(service, _Holder(given.instance, given.parent, claims=claims), before=True)
 
 
 class _Holder(_Service):  # type: ignore[misc]
@@ -102,16 +114,19 @@ class _Holder(_Service):  # type: ignore[misc]
     Args:
         lock: the lock.
         twistd: the options of twistd itself.
+        claims: whether the lock says from the start that this is the process; it is another's to say that otherwise.
     """
 
-    def __init__(self, lock: SingleInstance, twistd: Mapping[str, Any]) -> None:
+    def __init__(self, lock: SingleInstance, twistd: Mapping[str, Any], *, claims: bool = True) -> None:
         self.lock = lock
+        self.claims = claims
         self.twistd = twistd
 
     def privilegedStartService(self) -> None:
         """Say who holds the lock, and let the files belong to the user who has to remove them."""
         super().privilegedStartService()
-        self.lock.claim()
+        if self.claims:
+            self.lock.claim()
         uid, gid = self.twistd.get("uid"), self.twistd.get("gid")
         if uid is not None:
             with suppress(OSError):  # not root: then nobody changes who it is, either

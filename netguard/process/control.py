@@ -78,6 +78,10 @@ class Control(_Service):  # type: ignore[misc]
         super().startService()
         self._reactor.addReader(self)
 
+    def follow(self) -> None:
+        """The instance before has left: its name is ours."""
+        self._place.follow()
+
     def stopService(self) -> Any:
         """Accept no more; the clients have their last answers, and go."""
         if self._socket is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from netguard.process.commands import ControlError
@@ -82,8 +83,38 @@ class ControlClient:
                 raise ControlError(f"{self._path}: {why.strerror or why}") from None
 
     def _read(self) -> dict[str, Any]:
+        return self._answer_of(self._lines.readline)
+
+    def receive(self, words: Sequence[str], descriptors: list[int], most: int) -> dict[str, Any]:
+        """Give a command that nothing was asked before, and whose answer brings descriptors along.
+
+        Args:
+            words: the command and its arguments.
+            descriptors: where to put them; they belong to the caller, also when the command has failed.
+            most: how many there may be.
+
+        Raises:
+            ControlError: it cannot be carried out, or there is no answer.
+        """
+
+        def line() -> bytes:
+            got = b""
+            while not got.endswith(b"\n"):
+                more, came, _, _ = socket.recv_fds(self._socket, 4096, most)
+                for each in came:
+                    os.set_inheritable(each, False)
+                descriptors.extend(came)
+                if not more:
+                    break
+                got += more
+            return got
+
+        self._send(words)
+        return self._answer_of(line)
+
+    def _answer_of(self, line_of: Callable[[], bytes]) -> dict[str, Any]:
         try:
-            line = self._lines.readline()
+            line = line_of()
         except TimeoutError:
             raise ControlError(f"{self._path}: no answer within {PATIENCE:.0f}s; is the service stuck?") from None
         except OSError as why:

@@ -57,6 +57,31 @@ class SingleInstance:
         """Whether the lock is ours."""
         return self._file is not None
 
+    @property
+    def descriptor(self) -> int | None:
+        """The file's, whose holder holds the lock; None while it is not ours."""
+        return self._file
+
+    def inherit(self, descriptor: int) -> bool:
+        """Hold the lock by a descriptor of one who holds it; whoever of the two ends last gives it back.
+
+        Args:
+            descriptor: the file's. It is ours from now on, or closed.
+
+        Returns:
+            Whether it is the file of that name.
+        """
+        try:
+            there, here = self.path.stat(), os.fstat(descriptor)
+            same = (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino)
+        except OSError:
+            same = False
+        if same:
+            self._file = descriptor
+        else:
+            os.close(descriptor)
+        return same
+
     def acquire(self) -> None:
         """Take the lock, or say who has it.
 

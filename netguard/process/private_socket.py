@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 MODE = 0o600
+NEXT = ".next"
+"""What stands behind the name for as long as another instance has it."""
 _LONGEST = 107
 """Bytes of a path that fit into a socket's address (unix(7): 108 with the NUL at the end)."""
 
@@ -26,13 +28,15 @@ class PrivateSocket:
         path: its name.
         alone: whether it is certain that no other instance of the service lives, so that a socket of that name to
             which nobody listens is an old one, and may be removed.
+        follows: whether an instance listens there that will leave: then the name is another one until :meth:`follow`.
 
     Attributes:
         socket: the socket, once it listens.
     """
 
-    def __init__(self, path: str | Path, *, alone: bool) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, *, alone: bool, follows: bool = False) -> None:
+        self._wanted = Path(path)
+        self.path = Path(f"{path}{NEXT}") if follows else self._wanted
         self.alone = alone
         self.socket: socket.socket | None = None
         self._place: tuple[int, int] | None = None
@@ -76,7 +80,7 @@ class PrivateSocket:
             raise SocketError(f"the socket {self.path} belongs to another user")
         if self._is_answered():
             raise SocketError(f"somebody listens on the socket {self.path} already")
-        if not self.alone:
+        if not self.alone and self.path == self._wanted:
             raise SocketError(f"the socket {self.path} is in the way; only under a lock is it certain to be an old one")
         with suppress(FileNotFoundError):
             self.path.unlink()
@@ -91,6 +95,15 @@ class PrivateSocket:
             except OSError:
                 return False
         return True
+
+    def follow(self) -> None:
+        """Have the name that was wanted, whoever has it.
+
+        Raises:
+            OSError: it cannot be had.
+        """
+        self.path.rename(self._wanted)
+        self.path = self._wanted
 
     def remove(self) -> None:
         """Take the name away, if it is still this socket's."""

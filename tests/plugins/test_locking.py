@@ -13,7 +13,8 @@ import pytest
 from twisted.application.service import Application, IService, IServiceCollection, MultiService
 
 from netguard.plugins import locking
-from netguard.process.instance import AlreadyRunningError, InstanceError
+from netguard.process.inheritance import Inheritance
+from netguard.process.instance import AlreadyRunningError, InstanceError, SingleInstance
 from tests.popserver import PATIENCE, TWISTD, Site, environment, serving, twistd
 
 HELLO = {"hello": b"Subject: hello\n\nhello\n"}
@@ -36,7 +37,7 @@ equip: Any = locking.equip
 
 def as_given(lock: Any, twistd_options: Any) -> Any:
     """The options of a plugin that has checked them."""
-    return SimpleNamespace(instance=lock, parent=twistd_options)
+    return SimpleNamespace(instance=lock, parent=twistd_options, inherited=None)
 
 
 def test_the_lock_is_beside_the_pidfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +127,34 @@ def test_the_files_belong_to_the_user_of_the_service(tmp_path: Path, monkeypatch
     assert {path.stat().st_uid for path in tmp_path.iterdir()} == {65534}
     assert lock.path.read_text() == f"{os.getpid()}\n"
     lock.release()
+
+
+def test_a_lock_that_was_handed_over_is_used_and_the_pidfile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until everything is taken over, both are the other instance's; a lock of another name is no use here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "twistd.pid").write_text("1")
+    held = SingleInstance(tmp_path / "twistd.pid.lock")
+    held.acquire()
+    for name, same in (("twistd.pid.lock", True), ("other.lock", False)):
+        handed: Any = Inheritance(SimpleNamespace(close=lambda: None), [], os.dup(held.descriptor or 0), 7)  # type: ignore[arg-type]
+        given = options()
+        if same:
+            lock = locking.take(None, given, handed)
+            assert lock is handed.held
+            assert (given["pidfile"], handed.pidfile) == ("", str(tmp_path / "twistd.pid"))
+            assert (tmp_path / "twistd.pid").read_text() == "1"
+            handed.sign()
+            assert (tmp_path / "twistd.pid").read_text() == str(os.getpid())
+        else:
+            lock = locking.take(str(tmp_path / name), given, handed)
+            assert handed.held is None
+            handed.sign()
+        assert lock is not None
+        lock.release()
+        handed.close()
+    held.release()
 
 
 # under twistd

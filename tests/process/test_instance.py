@@ -173,3 +173,25 @@ def test_the_file_goes_to_the_user_of_the_service(path: Path) -> None:
     again = SingleInstance(path, owner=65533)
     again.acquire()
     again.release()
+
+
+def test_a_lock_passes_on_by_its_descriptor(tmp_path: Path) -> None:
+    """Whoever of the two ends last gives it back; a descriptor of another file is closed."""
+    old, new = SingleInstance(tmp_path / "lock"), SingleInstance(tmp_path / "lock")
+    old.acquire()
+    assert old.descriptor is not None
+    assert new.inherit(os.dup(old.descriptor))
+    os.close(old.descriptor)  # its process ends
+    with pytest.raises(AlreadyRunningError):
+        SingleInstance(tmp_path / "lock").acquire()
+    new.release()
+    third = SingleInstance(tmp_path / "lock")
+    third.acquire()
+    third.release()
+    other = os.open(tmp_path / "other", os.O_CREAT)
+    assert not new.inherit(other)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.close(other)
+    (tmp_path / "lock").unlink()
+    assert not new.inherit(os.open(tmp_path / "other", os.O_RDONLY))
+    assert not new.held

@@ -141,3 +141,30 @@ def test_a_successors_socket_stays(tmp_path: Path) -> None:
     second.close()
     assert not path.exists()
     second.close()
+
+
+def test_one_that_follows_has_another_name_until_the_one_before_has_left(tmp_path: Path) -> None:
+    """Who connects in between reaches the one before; what a failed follower has left behind is no hindrance."""
+    before, after = (
+        PrivateSocket(tmp_path / "ctl", alone=True),
+        PrivateSocket(tmp_path / "ctl", alone=False, follows=True),
+    )
+    before.listen()
+    failed = PrivateSocket(tmp_path / "ctl", alone=False, follows=True)
+    failed.listen()
+    assert failed.socket is not None
+    failed.socket.close()
+    after.listen()
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(tmp_path / "ctl"))
+        assert before.socket is not None
+        before.socket.accept()[0].close()
+    after.follow()
+    before.close()
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(tmp_path / "ctl"))
+        assert after.socket is not None
+        after.socket.accept()[0].close()
+    assert [each.name for each in tmp_path.iterdir()] == ["ctl"]
+    after.close()
+    assert list(tmp_path.iterdir()) == []

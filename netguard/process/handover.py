@@ -1,0 +1,83 @@
+"""Handing a service over to its next instance, which takes its ports while they are open: nobody is refused.
+
+Over the control socket, the next instance gets the listening sockets and the lock. Both instances then accept from the
+same queues. Once the next one serves, this one is told to leave: it closes its side of the sockets, which stay open
+in the other, and drains.
+
+The rules of this file:
+
+* Until it is told to leave, nothing changes here: a next instance that fails to start has changed nothing.
+* To shut a socket down, as Twisted does with those that it has opened, would shut it down for both. So a socket that
+  was handed over is only closed.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from netguard.process.commands import Call, Command, ControlError
+
+if TYPE_CHECKING:
+    from netguard.process.instance import SingleInstance
+    from netguard.service import Service
+
+GIVE, LEAVE = "hand-over", "hand-over done"
+"""The commands."""
+
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+class HandOver:
+    """This side of it.
+
+    Args:
+        house: the service.
+        lock: the lock of this instance, or None.
+        twistd: the options of twistd itself; its pidfile is the next instance's from then on.
+    """
+
+    def __init__(self, house: Service, lock: SingleInstance | None, twistd: MutableMapping[str, Any]) -> None:
+        self._house = house
+        self._lock = lock
+        self._twistd = twistd
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """What the next instance says."""
+        return (
+            Command(GIVE, "", "Give ports and lock to the next instance (--take-over).", self.give, changes=True),
+            Command(LEAVE, "", "The next instance serves: close the ports, and drain.", self.leave, changes=True),
+        )
+
+    def _ports(self) -> list[Any]:
+        ports: list[Any] = [*self._house.open_ports, *(each for each in self._house.others if each.connected)]
+        return ports
+
+    def give(self, call: Call) -> Mapping[str, object]:
+        """Send the descriptors along with the answer: first the lock's, if there is one, then the sockets'."""
+        if "drain" not in self._house.offers:
+            raise ControlError("this service was started with --drain off, and would drop everybody")
+        ports = self._ports()
+        for port in ports:
+            if port.socket.family not in _FAMILIES:
+                raise ControlError(f"only ports of TCP can be handed over, and there is {port.getHost()}")
+        addresses = [list(each.socket.getsockname()[:2]) for each in ports]
+        lock = None if self._lock is None else self._lock.descriptor
+        for descriptor in (*(() if lock is None else (lock,)), *(each.fileno() for each in ports)):
+            call.client.transport.sendFileDescriptor(descriptor)
+        return {"pid": os.getpid(), "lock": lock is not None, "sockets": addresses}
+
+    def leave(self, _call: Call) -> Mapping[str, object]:
+        """Leave everything to the next instance, and drain."""
+        if "drain" not in self._house.offers:
+            raise ControlError("this service was started with --drain off")
+        for port in self._ports():
+            port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
+        for port in self._house.others:
+            port.stopListening()
+        self._twistd["pidfile"] = ""
+        self._house.offers["drain"].begin()
+        return {"draining": True, "connections": self._house.population}

@@ -1,0 +1,143 @@
+"""Taking the ports of another instance over, while they are open."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from netguard.process.commands import ControlError
+from netguard.process.control_client import ControlClient
+from netguard.process.handover import GIVE, LEAVE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from netguard.process.instance import SingleInstance
+
+_MOST = 250
+"""Descriptors that one message can have (SCM_MAX_FD is 253)."""
+
+Address = tuple[int, str, int]
+"""A socket's family, host and port."""
+
+
+class Inheritance:
+    """What another instance has handed over.
+
+    Args:
+        client: the connection to it.
+        sockets: descriptors of listening sockets.
+        lock: the descriptor of its lock, or None.
+        pid: the other instance.
+
+    Attributes:
+        sockets: those that nobody has taken yet, by address.
+        lock: likewise.
+        held: the lock of this instance, where it is the one that was handed over; its file names the other instance
+            until everything is taken over.
+        pidfile: the pidfile that is this instance's from then on, or None.
+        taken: how many sockets have been.
+    """
+
+    def __init__(self, client: ControlClient, sockets: Sequence[int], lock: int | None, pid: object) -> None:
+        self._client = client
+        self.sockets = {_address(each): each for each in sockets}
+        self.lock = lock
+        self.pid = pid
+        self.taken = 0
+        self.held: SingleInstance | None = None
+        self.pidfile: str | None = None
+
+    @classmethod
+    def of(cls, path: str) -> Inheritance:
+        """Ask another instance for it.
+
+        Args:
+            path: its control socket.
+
+        Raises:
+            ControlError: it gives nothing.
+        """
+        client = ControlClient(path)
+        descriptors: list[int] = []
+        try:
+            answer = client.receive(GIVE.split(), descriptors, _MOST)
+            lock = descriptors.pop(0) if answer.get("lock") and descriptors else None
+            return cls(client, descriptors, lock, answer.get("pid"))
+        except (ControlError, OSError) as why:
+            client.close()
+            for each in descriptors:
+                os.close(each)
+            raise ControlError(str(why)) from None
+
+    def take_lock(self) -> int | None:
+        """The lock's descriptor, which is the caller's from now on; None where there is none."""
+        lock, self.lock = self.lock, None
+        return lock
+
+    def listen_by(self, reactor: Any) -> Callable[..., Any]:
+        """What does ``listenTCP`` in the place of a reactor's own: it uses the sockets that were handed over.
+
+        Args:
+            reactor: the reactor.
+        """
+        listen = reactor.listenTCP
+
+        def listen_or_adopt(port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+            family = socket.AF_INET6 if ":" in interface else socket.AF_INET
+            found = self.sockets.pop((family, interface or "0.0.0.0", port), None)  # noqa: S104 - as it is written
+            if found is None:
+                return listen(port, factory, backlog=backlog, interface=interface)
+            try:
+                os.set_blocking(found, False)
+                adopted = reactor.adoptStreamPort(found, family, factory)
+            finally:
+                os.close(found)
+            self.taken += 1
+            return adopted
+
+        return listen_or_adopt
+
+    def done(self) -> None:
+        """Say that everything serves; the other instance leaves. It waits for the answer.
+
+        Raises:
+            ControlError: the other instance does not answer so.
+        """
+        try:
+            self._client.ask(LEAVE.split())
+        finally:
+            self.close()
+
+    def sign(self) -> None:
+        """Everything is taken over: let lock and pidfile say who runs.
+
+        Raises:
+            OSError: that cannot be written.
+        """
+        if self.held is not None:
+            self.held.claim()
+        if self.pidfile is not None:
+            Path(self.pidfile).write_text(str(os.getpid()), encoding="ascii")
+
+    def close(self) -> None:
+        """Close what nobody has taken."""
+        self._client.close()
+        for each in self.sockets.values():
+            os.close(each)
+        self.sockets.clear()
+        lock = self.take_lock()
+        if lock is not None:
+            os.close(lock)
+
+
+def _address(descriptor: int) -> Address:
+    looked_at = socket.socket(fileno=descriptor)
+    try:
+        host, port = looked_at.getsockname()[:2]
+        return looked_at.family, host, port
+    finally:
+        looked_at.detach()

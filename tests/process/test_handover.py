@@ -1,0 +1,124 @@
+"""Handing over: the descriptors go along with the answer, and nothing changes before the other side serves."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.task import Clock
+
+from netguard.guards.idle_timeout import IdleTimeout
+from netguard.process.commands import Call, ControlError
+from netguard.process.drain import Drain
+from netguard.process.handover import GIVE, LEAVE, HandOver
+from netguard.process.instance import SingleInstance
+from netguard.process.newcomers import is_shared
+from netguard.testing import Echo, connect
+
+
+class Transport:
+    """Takes descriptors."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.transport = self
+
+    def sendFileDescriptor(self, descriptor: int) -> None:
+        """Keep."""
+        self.sent.append(descriptor)
+
+
+class Port:
+    """A port that listens."""
+
+    _shouldShutdown = True
+
+    def __init__(self, family: int = socket.AF_INET) -> None:
+        self.socket = socket.socket(family)
+        if family == socket.AF_INET:
+            self.socket.bind(("127.0.0.1", 0))
+        self.connected = True
+        self.factory = self.reactor = None
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self.socket.fileno()
+
+    def getHost(self) -> str:
+        """Where."""
+        return "there"
+
+    def stopReading(self) -> None:
+        """It can."""
+
+    def stopListening(self) -> None:
+        """Listen no more."""
+        self.connected = False
+        self.socket.close()
+
+
+@pytest.fixture
+def house() -> Any:
+    """A service that drains, with a port and one that is not guarded."""
+    peer = connect(IdleTimeout("1h"), Echo, clock=Clock())
+    house = peer.factory.service
+    peer.vanish()
+    house.offers["drain"] = Drain(house, peer.clock, 30.0)
+    house.ports.append(Port())
+    house.listens_besides(Port())
+    yield house
+    for each in (*house.ports, *house.others):
+        each.socket.close()
+
+
+def test_all_is_given_and_nothing_changes(house: Any, tmp_path: Path) -> None:
+    """The lock first, then the sockets; they listen as before."""
+    lock = SingleInstance(tmp_path / "lock")
+    lock.acquire()
+    client = Transport()
+    twistd = {"pidfile": "twistd.pid"}
+    given = HandOver(house, lock, twistd).give(Call(client=client))
+    ports = [*house.ports, *house.others]
+    assert client.sent == [lock.descriptor, *(each.fileno() for each in ports)]
+    assert given == {"pid": os.getpid(), "lock": True, "sockets": [list(each.socket.getsockname()) for each in ports]}
+    assert all(each.connected and not is_shared(each) for each in ports)
+    assert twistd == {"pidfile": "twistd.pid"}
+    lock.release()
+
+
+def test_without_a_lock_the_sockets_are_given(house: Any) -> None:
+    """There may be none."""
+    client = Transport()
+    given = HandOver(house, None, {}).give(Call(client=client))
+    assert (given["lock"], len(client.sent)) == (False, 2)
+
+
+def test_it_leaves_when_the_other_side_serves(house: Any) -> None:
+    """Its sockets are closed and not shut down, the pidfile is the other's, and it drains."""
+    twistd = {"pidfile": "twistd.pid"}
+    assert HandOver(house, None, twistd).leave(Call()) == {"draining": True, "connections": 0}
+    assert twistd == {"pidfile": ""}
+    assert is_shared(house.ports[0])
+    assert is_shared(house.others[0])
+    assert not house.others[0].connected
+    house.reactor.advance(0)
+    assert not house.ports[0].connected
+    assert house.offers["drain"].outcome is not None
+
+
+def test_what_cannot_be_handed_over_is_refused(house: Any) -> None:
+    """Before anything is sent."""
+    over = HandOver(house, None, {})
+    assert [each.name for each in over.commands] == [GIVE, LEAVE]
+    client = Transport()
+    house.ports.append(Port(socket.AF_UNIX))
+    with pytest.raises(ControlError, match="only ports of TCP can be handed over, and there is there"):
+        over.give(Call(client=client))
+    del house.offers["drain"]
+    for do in (over.give, over.leave):
+        with pytest.raises(ControlError, match="--drain off"):
+            do(Call(client=client))
+    assert client.sent == []

@@ -1,0 +1,168 @@
+"""Taking over: each socket is used by who listens on its address, once, and what nobody takes is closed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from netguard.process.commands import ControlError
+from netguard.process.inheritance import Inheritance
+
+
+class Other:
+    """The other instance, in a thread.
+
+    Args:
+        answers: what it answers, in order.
+        descriptors: what it sends along with the first answer, a byte each.
+    """
+
+    def __init__(self, path: str, answers: list[dict[str, object]], descriptors: list[int]) -> None:
+        self.listening = socket.socket(socket.AF_UNIX)
+        self.listening.bind(path)
+        self.listening.listen()
+        self.heard: list[bytes] = []
+        self.answers = answers
+        self.descriptors = descriptors
+        self.thread = Thread(target=self.talk)
+        self.thread.start()
+
+    def talk(self) -> None:
+        """Answer each command."""
+        with suppress(OSError), self.listening.accept()[0] as sock, sock.makefile("rb") as lines:
+            sock.settimeout(10)
+            for answer in self.answers:
+                self.heard.append(lines.readline())
+                text = json.dumps(answer).encode() + b"\n"
+                for each in self.descriptors:
+                    socket.send_fds(sock, [text[:1]], [each])
+                    text = text[1:]
+                self.descriptors = []
+                sock.sendall(text)
+
+
+@contextmanager
+def other(path: Path, *answers: dict[str, object], descriptors: tuple[int, ...] = ()) -> Iterator[Other]:
+    """The other instance for the time of a block."""
+    it = Other(str(path), list(answers), list(descriptors))
+    try:
+        yield it
+    finally:
+        it.thread.join(10)
+        it.listening.close()
+
+
+class Reactor:
+    """Remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.listened: list[Any] = []
+        self.adopted: list[Any] = []
+
+    def listenTCP(self, *about: Any, **named: Any) -> str:
+        """Listen anew."""
+        self.listened.append((about, named))
+        return "new"
+
+    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> str:
+        """Adopt; it makes a copy of its own."""
+        with socket.socket(fileno=os.dup(descriptor)) as copy:
+            assert not os.get_blocking(descriptor)
+            self.adopted.append((copy.getsockname()[:2], family, factory))
+        return "adopted"
+
+
+@pytest.fixture
+def sockets() -> Iterator[list[socket.socket]]:
+    """Listening ones, of both families."""
+    made = [socket.create_server(("127.0.0.1", 0)), socket.create_server(("::1", 0), family=socket.AF_INET6)]
+    yield made
+    for each in made:
+        each.close()
+
+
+def open_files() -> int:
+    """How many files are open here."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_each_socket_is_used_once_by_who_listens_there(sockets: list[socket.socket], tmp_path: Path) -> None:
+    """Anybody else listens anew; the lock comes first; at the end the other instance is told."""
+    before = open_files()
+    lock = os.open(tmp_path / "lock", os.O_CREAT)
+    sent = (lock, *(each.fileno() for each in sockets))
+    answers: tuple[dict[str, object], ...] = ({"ok": True, "pid": 7, "lock": True}, {"ok": True})
+    with other(tmp_path / "ctl", *answers, descriptors=sent) as it:
+        inheritance = Inheritance.of(str(tmp_path / "ctl"))
+        held = inheritance.take_lock()
+        assert held is not None
+        assert os.fstat(held).st_ino == os.fstat(lock).st_ino
+        assert not os.get_inheritable(held)
+        os.close(held)
+        assert inheritance.take_lock() is None
+        reactor = Reactor()
+        listen = inheritance.listen_by(reactor)
+        four, six = (each.getsockname()[1] for each in sockets)
+        assert listen(four, "f", interface="127.0.0.1") == "adopted"
+        assert listen(four, "f", interface="127.0.0.1") == "new"
+        assert listen(four, "f", 9) == "new"
+        assert listen(six, "g", 50, "::1") == "adopted"
+        assert reactor.adopted == [
+            (("127.0.0.1", four), socket.AF_INET, "f"),
+            (("::1", six), socket.AF_INET6, "g"),
+        ]
+        assert reactor.listened[1] == ((four, "f"), {"backlog": 9, "interface": ""})
+        assert (inheritance.taken, inheritance.pid) == (2, 7)
+        inheritance.done()
+        assert it.heard == [b"hand-over\n", b"hand-over done\n"]
+    os.close(lock)
+    assert open_files() == before
+
+
+def test_what_nobody_takes_is_closed(sockets: list[socket.socket], tmp_path: Path) -> None:
+    """The lock, too."""
+    before = open_files()
+    sent = tuple(each.fileno() for each in sockets)
+    with other(tmp_path / "ctl", {"ok": True, "lock": True}, descriptors=sent):
+        Inheritance.of(str(tmp_path / "ctl")).close()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        (({"ok": False, "error": "no"},), "^no$"),
+        ((), "has closed the connection|reset by peer"),
+    ],
+)
+def test_one_that_gives_nothing_is_told_of(
+    answers: tuple[dict[str, object], ...], why: str, sockets: list[socket.socket], tmp_path: Path
+) -> None:
+    """What came all the same is closed."""
+    before = open_files()
+    sent = (sockets[0].fileno(),) if answers else ()
+    with other(tmp_path / "ctl", *answers, descriptors=sent), pytest.raises(ControlError, match=why):
+        Inheritance.of(str(tmp_path / "ctl"))
+    with pytest.raises(ControlError, match="No such file"):
+        Inheritance.of(str(tmp_path / "none"))
+    assert open_files() == before
+
+
+def test_what_is_no_socket_is_no_inheritance(tmp_path: Path) -> None:
+    """Whoever sits there."""
+    before = open_files()
+    with (
+        (tmp_path / "file").open("w") as file,
+        other(tmp_path / "ctl", {"ok": True}, descriptors=(file.fileno(),)),
+        pytest.raises(ControlError, match="non-socket"),
+    ):
+        Inheritance.of(str(tmp_path / "ctl"))
+    assert open_files() == before
