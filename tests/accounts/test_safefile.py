@@ -137,7 +137,7 @@ def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
         safefile.look(tmp_path / "accounts")
 
 
-def test_a_new_file_is_private_whatever_the_umask_is(umask: int, tmp_path: Path) -> None:
+def test_a_new_file_is_private_whatever_the_umask_is(tmp_path: Path, umask: int) -> None:
     """The mode is 0600 under an open umask, and under one that takes even the owner's rights."""
     path = tmp_path / "accounts"
     safefile.create(path)

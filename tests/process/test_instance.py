@@ -46,13 +46,13 @@ class Holder:
     def says(self) -> str:
         """Its first line."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], 30)
+        ready, _, _ = select.select([self.process.stdout], [], [], 100)
         assert ready
         return self.process.stdout.readline().strip()
 
     def end(self) -> None:
         """Let it end, whatever of it is left."""
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=100)
 
 
 @pytest.fixture
