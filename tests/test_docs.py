@@ -96,10 +96,10 @@ def test_every_twistd_command_is_understood(words: str, desk: Path, monkeypatch:
             lock.release()
 
 
-@pytest.mark.parametrize("words", _found(r"^[$#].*\bnetguard (users .*)$"))
+@pytest.mark.parametrize("words", _found(r"^[$#].*\bnetguard ((?:users|ctl|top) .*)$"))
 def test_every_netguard_command_is_understood(words: str) -> None:
     """`netguard` takes the arguments as they are written."""
-    assert cli._parser().parse_args(shlex.split(words.partition(" | ")[0])).command == "users"
+    assert cli._parser().parse_args(shlex.split(words.partition(" | ")[0])).command == words.split(maxsplit=1)[0]
 
 
 @pytest.mark.parametrize("text", _found(r"""guard:[a-z0-9]+:[^\s"'`)]*"""))
