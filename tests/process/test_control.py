@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.internet.threads import deferToThread
 
 from netguard.process import control as controls
 from netguard.process.commands import Command
@@ -142,6 +146,30 @@ async def test_other_users_are_turned_away(path: Path, monkeypatch: pytest.Monke
         await client.lost
         assert client.lines == [{"ok": False, "error": f"user {os.geteuid() + 7} may not control this service"}]
         assert not running.control.sessions
+
+
+_AS_NOBODY = """
+import os, socket, sys
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+with socket.socket(socket.AF_UNIX) as sock:
+    sock.connect(sys.argv[1])
+    print(sock.recv(1000).decode())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+async def test_somebody_else_is_kept_away_by_the_mode_and_by_the_kernels_word() -> None:
+    """A process that has really become another user; the second time, the socket has been opened to all."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "control"
+        command = [sys.executable, "-c", _AS_NOBODY, str(path)]
+        async for _ in _running(path):
+            kept: Any = await deferToThread(subprocess.run, command, capture_output=True, text=True, check=False)
+            assert "PermissionError" in kept.stderr
+            path.chmod(0o666)
+            refused: Any = await deferToThread(subprocess.run, command, capture_output=True, text=True, check=False)
+            assert json.loads(refused.stdout)["error"] == "user 65534 may not control this service"
 
 
 async def test_one_that_comes_and_goes_at_once_disturbs_nobody(path: Path) -> None:
