@@ -35,6 +35,8 @@ def test_every_connection_is_counted_once_by_its_end() -> None:
     assert figures.cut == {Idle: 2}
     assert figures.refused == {TooManyConnections: 1}
     assert (figures.accepted, figures.now, figures.peak) == (3, 0, 3)
+    connect(first.factory)
+    assert (figures.accepted, figures.now, figures.peak) == (4, 1, 3)
 
 
 def test_who_is_refused_with_a_connection_counts_as_who_is_refused_without() -> None:

@@ -110,8 +110,7 @@ class LiveEvents:
         self._ended = True
         self._publish.removeObserver(self)
         self._disarm()
-        if not self.done.called:
-            self.done.callback({"told": self._told, "lost": self._lost, "untold": len(self._queue)})
+        self.done.callback({"told": self._told, "lost": self._lost, "untold": len(self._queue)})
 
     def _disarm(self) -> None:
         if self._call is not None:
