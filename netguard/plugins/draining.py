@@ -21,7 +21,7 @@ from twisted.python.usage import UsageError
 from netguard.options import OFF
 from netguard.plugins.concerns import Given, join
 from netguard.process.drain import Drain, Outcome
-from netguard.process.signals import on_signal
+from netguard.process.signals import die_by, on_signal
 from netguard.units import duration
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ PARAMETERS: list[list[Any]] = [
 FLAGS: list[list[Any]] = []
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+PATIENCE = 5.0
+"""Seconds that the application has for stopping, once nobody is connected, before a signal ends the process."""
 
 _Service: Any = Service  # it is not annotated
 
@@ -132,9 +135,15 @@ class Life(_Service):  # type: ignore[misc]
                 self._reactor.stop()
 
     def _let_signals_be_final(self) -> None:
-        """Whoever still sends a signal finds that it takes too long: end at once."""
-        for number in self._before:
-            signal.signal(number, signal.SIG_DFL)
+        """It stops already: whoever sends a signal after a while finds that this takes too long."""
+        began = self._reactor.seconds()
+
+        def heard(number: int, _: object) -> None:
+            if self._reactor.seconds() - began >= PATIENCE:
+                die_by(number)
+
+        for each in self._before:
+            signal.signal(each, heard)
 
     def stopService(self) -> None:
         """The application stops, whoever wanted that: there is nothing to drain any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -41,3 +42,13 @@ def on_signal(
         signal.signal(number, before)
 
     return end
+
+
+def die_by(number: int) -> None:
+    """End the process by a signal, there and then.
+
+    Args:
+        number: which.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
 from netguard.process.signals import on_signal
+from tests.popserver import environment
 
 
 class Turns:
@@ -70,3 +73,10 @@ async def test_only_the_main_thread_can() -> None:
     """As Python has it."""
     with pytest.raises(ValueError, match="main thread"):
         await deferToThread(on_signal, signal.SIGHUP, lambda: None, Turns())
+
+
+def test_a_process_dies_by_a_signal_that_it_had_a_use_for() -> None:
+    """As if it had none."""
+    words = "import signal; from netguard.process.signals import die_by; signal.signal(15, print); die_by(15); print(1)"
+    ended = subprocess.run([sys.executable, "-c", words], env=environment(), capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGTERM, b"")
