@@ -128,7 +128,7 @@ ARROWS: dict[str, set[str]] = {
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
-    "relay": {"wire", "application", "errors", "events", "outflow", "peer", "tls_failure"},
+    "relay": {"wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "tls_failure"},
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),

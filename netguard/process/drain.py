@@ -226,11 +226,15 @@ def drainable_of(connection: Connection) -> Any:
     return None
 
 
-def is_at_rest(connection: Connection) -> bool:
+def is_at_rest(connection: Connection, *, passes_on: bool = False) -> bool:
     """Whether nothing is under way on a connection, as far as that can be seen from outside.
 
     Nothing waits for the peer, what came was answered, the application produces nothing, TLS is set up, and neither
     side has said anything for a moment.
+
+    Args:
+        connection: the connection.
+        passes_on: whether the application only passes on what others produce, so that having a producer tells nothing.
     """
     meter: Any = connection.meter
     if meter.received <= meter.answered:
@@ -239,7 +243,8 @@ def is_at_rest(connection: Connection) -> bool:
         rest = LISTENER
     else:
         return False
-    quiet = meter.sent == meter.taken and meter.received == meter.noticed and meter.supply is None
+    produces = meter.supply is not None and not passes_on
+    quiet = meter.sent == meter.taken and meter.received == meter.noticed and not produces
     silent = connection.now - meter.active >= rest
     return quiet and silent and not connection.queued and connection.handshaking is None
 

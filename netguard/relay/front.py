@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Factory
+from zope.interface import implementer
 
-from netguard.application import cut, note, turn_away
+from netguard.application import connection_of, cut, note, turn_away
+from netguard.drainable import IDrainable
 from netguard.errors import BackendStalled, NoBackend
+from netguard.outflow import queued
+from netguard.process.drain import is_at_rest
 from netguard.relay.dial import Dial
 from netguard.relay.side import Side
 
@@ -23,6 +27,7 @@ HELD = 16 * 1024
 """Bytes of a client that may come before its backend is there; the read that brings more is the last."""
 
 
+@implementer(IDrainable)
 class Front(Side):
     """What speaks to the client.
 
@@ -87,6 +92,19 @@ class Front(Side):
         super().resumeProducing()
         if self.other is not None:
             self.stalls.forget(self.other.transport)
+
+    def drain(self) -> None:
+        """The service will end: what is under way goes on, until it rests."""
+
+    def depart(self) -> bool:
+        """End a pair in which nothing is under way."""
+        connection, other = connection_of(self.transport), self.other
+        if connection is None or other is None or queued(other.transport):
+            return False
+        if not is_at_rest(connection, passes_on=True):
+            return False
+        self.leave()
+        return True
 
     def _stuck(self, waited: float) -> None:
         cut(self.transport, BackendStalled(self.stalls.limit, waited))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import resource
+import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +21,7 @@ from netguard.plugins import relay
 from netguard.plugins.relay import Options, RelayService
 from tests.pemfiles import issued
 from tests.popserver import PATIENCE, Server, assert_clean, serving, twistd
-from tests.programs import free_port
+from tests.programs import free_port, run
 
 FREE = "tcp:0:interface=127.0.0.1"
 TO = "--to", "tcp:127.0.0.1:1"
@@ -260,3 +262,28 @@ def test_tls_in_and_out_and_a_proxy_header_in_between(tmp_path: Path) -> None:
             assert talk(it.ports()[0], b"hello", trusting(authority)) == b""
             (told,) = it.wait_for("unreachable")
         assert "TLS" in told["reason"] or "ertif" in told["reason"] or "other.example" in told["reason"]
+
+
+def test_a_pair_at_rest_is_closed_when_the_service_drains(tmp_path: Path) -> None:
+    """Both sides see an end in order; meanwhile its control socket shows it."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(connection.recv(100))
+        ended.append(everything(connection))
+
+    ended: list[bytes] = []
+    control = str(tmp_path / "control")
+    with backend(serve) as port:
+        with (
+            relaying("--to", f"tcp:127.0.0.1:{port}", "--control", control, cwd=tmp_path) as it,
+            socket.create_connection(("127.0.0.1", it.ports()[0]), PATIENCE) as client,
+        ):
+            client.sendall(b"hello")
+            assert client.recv(100) == b"hello"
+            asked = [sys.executable, "-c", "from netguard.cli import main; main()", "ctl", control, "connections"]
+            assert b"127.0.0.1" in run(*asked, home=tmp_path)
+            it.process.send_signal(signal.SIGTERM)
+            assert client.recv(100) == b""
+        (closed,) = it.events("closed")
+    assert closed["backend"] == f"tcp:127.0.0.1:{port}"
+    assert ended == [b""]

@@ -236,3 +236,44 @@ def test_one_factory_serves_many() -> None:
     second.feed(b"2")
     assert (bytes(one.taken), bytes(two.taken)) == (b"1", b"2")
     assert relay.relay.pool.backends[0].live == 2
+
+
+def rested(client: Any, seconds: float = 3.0) -> bool:
+    """Whether a pair ends after so long a silence, when it is asked to."""
+    client.advance(seconds)
+    client.application.drain()
+    return bool(client.application.depart())
+
+
+def test_a_pair_at_rest_departs_when_the_service_drains(alone: Site) -> None:
+    """One in which something is under way does not: a question without its answer, bytes on their way, a search."""
+    client = alone.client()
+    assert not rested(client)
+    backend = alone.servers[0].accept()
+    backend.deliver(b"greeting")
+    assert not rested(client, 1.0)
+    client.feed(b"question")
+    assert not rested(client)
+    backend.takes(0)
+    backend.deliver(b"answer")
+    client.feed(b"")
+    client.advance()
+    client.application.other.transport.write(b"not taken")
+    assert not rested(client)
+    backend.takes(None)
+    assert rested(client)
+    client.advance()
+    assert client.lost
+    assert backend.disconnected
+    assert not backend.aborted
+
+
+def test_without_guards_nobody_knows_what_rests() -> None:
+    """So it does not depart."""
+    relay = site()
+    front = RelayFactory(relay.relay).buildProtocol(None)
+    front.makeConnection(MemoryTransport(relay.clock, front, None))
+    relay.servers[0].accept()
+    assert not front.depart()
+    front.transport.abortConnection()
+    relay.clock.advance(0)
