@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ def equip(service: Any, house: House, given: Given) -> None:
     within = _within(given)
     drain = None
     if within is not None:
-        house.offers["drain"] = drain = Drain(house, reactor, within)
+        house.offers["drain"] = drain = Drain(house, reactor, within, time.monotonic)
     name = getattr(given.parent, "subCommand", None)
     join(service, Life(house, drain, reactor, name))
 

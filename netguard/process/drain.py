@@ -78,18 +78,22 @@ class Drain:
         house: what its factories have in common.
         reactor: the clock.
         within: seconds from the beginning to the moment at which the rest is cut.
+        seconds: a clock that nobody sets, for that; the reactor's, which may be, unless given.
 
     Attributes:
         began: the moment at which it began, or None.
         outcome: how it ended, or None.
     """
 
-    def __init__(self, house: Service, reactor: IReactorTime, within: float) -> None:
+    def __init__(
+        self, house: Service, reactor: IReactorTime, within: float, seconds: Callable[[], float] | None = None
+    ) -> None:
         self.house = house
         self.within = within
         self.began: float | None = None
         self.outcome: Outcome | None = None
         self._reactor = reactor
+        self._seconds = reactor.seconds if seconds is None else seconds
         self._tellers: list[Callable[[], object]] = []
         self._waiting: list[Deferred[Outcome]] = []
         self._told: set[int] = set()
@@ -118,7 +122,7 @@ class Drain:
             What :meth:`when_over` does.
         """
         if self.began is None:
-            self.began = self._reactor.seconds()
+            self.began = self._seconds()
             for tell in self._tellers:
                 tell()
             stop_accepting(self.house)
@@ -149,7 +153,7 @@ class Drain:
         self._next = None
         if self.outcome is not None or self.began is None:
             return
-        now = self._reactor.seconds()
+        now = self._seconds()
         if self._gave_up is not None and now - self._gave_up >= ABORTING:
             self._end()
             return
@@ -201,7 +205,7 @@ class Drain:
 
     def _give_up(self, reason: Reason) -> None:
         if self._gave_up is None:
-            self._gave_up = self._reactor.seconds()
+            self._gave_up = self._seconds()
             self._cut = sum(not is_over(each) for each in self.house.connections)
             for each in self.house.factories:
                 each.abort_all(reason)
@@ -209,7 +213,7 @@ class Drain:
     def _end(self) -> None:
         if self.outcome is None and self.began is not None:
             self.forget()
-            self.outcome = Outcome(self._connections, self._cut, self._reactor.seconds() - self.began)
+            self.outcome = Outcome(self._connections, self._cut, self._seconds() - self.began)
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 each.callback(self.outcome)

@@ -303,3 +303,16 @@ def test_ports_of_their_own_policies_are_drained_together() -> None:
     peer.advance(1.5)
     assert (peer.lost, other.lost) == (True, True)
     assert drain.outcome is not None
+
+
+def test_a_clock_that_is_set_cuts_nobody() -> None:
+    """The deadline goes by a clock of its own."""
+    peer = connect(IdleTimeout("1h"), Polite)
+    drain = Drain(peer.factory.service, peer.clock, 30.0, lambda: 0.0)
+    drain.begin()
+    peer.clock.advance(0)
+    peer.clock.advance(50)
+    peer.clock.advance(0)
+    assert not peer.lost
+    drain.forget()
+    peer.vanish()
