@@ -17,7 +17,8 @@ from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
-from netguard.plugins import pop
+from netguard.plugins.listening import listening
+from netguard.policy import Policy
 from netguard.units import port
 from tests.conftest import Logged
 from tests.popserver import PATIENCE, ROOT, TWISTD, Output, Site, environment, serving, twistd
@@ -68,12 +69,9 @@ def of_netguard_pop(kind: str) -> Callable[[str], int]:
 
     def listen(name: str) -> int:
         reactor: Any = Recorder()
-        service: Any = pop.PopService.__new__(pop.PopService)
-        pop._Service.__init__(service)
         tls: Any = NoTLS()
-        service._listen(f"{kind}:{name}", Factory.forProtocol(Protocol), tls, reactor)
-        (listening,) = service
-        maybeDeferred(listening.endpoint.listen, listening.factory).addErrback(_ok)
+        service = listening(reactor, f"{kind}:{name}", Policy(), Factory.forProtocol(Protocol), tls)
+        maybeDeferred(service.endpoint.listen, service.factory).addErrback(_ok)
         return int(reactor.seen[0])
 
     return listen
