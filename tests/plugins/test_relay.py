@@ -284,6 +284,7 @@ def test_a_pair_at_rest_is_closed_when_the_service_drains(tmp_path: Path) -> Non
             assert b"127.0.0.1" in run(*asked, home=tmp_path)
             it.process.send_signal(signal.SIGTERM)
             assert client.recv(100) == b""
+            it.process.wait(PATIENCE)  # a second signal would have it end at once
         (closed,) = it.events("closed")
     assert closed["backend"] == f"tcp:127.0.0.1:{port}"
     assert ended == [b""]
