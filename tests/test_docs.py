@@ -80,9 +80,9 @@ def test_the_manual_page_has_every_option(options: Any) -> None:
 @pytest.mark.filterwarnings("ignore:.*_Unsafe:DeprecationWarning")  # of twisted.web, to itself
 @pytest.mark.parametrize("words", _found(r"^[$#] (?:\S*/)?twistd (.*)$"))
 def test_every_twistd_command_is_understood(words: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plugin takes its options as they are written, and twistd its own; others' users and folders are left out."""
+    """The plugin takes its options as they are written, and twistd its own, but for what other machines have."""
     monkeypatch.chdir(desk)
-    line = shlex.split(re.sub(r"--[ug]id \S+|(?<=--pidfile )\S*/(?=\S)", "", words.partition(" | ")[0]))
+    line = shlex.split(re.sub(r"--([ug]id|take-over) \S+|(?<=--pidfile )\S*/(?=\S)", "", words.partition(" | ")[0]))
     options: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
     if "--help" in line:
         with pytest.raises(SystemExit) as end:
