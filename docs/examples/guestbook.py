@@ -16,6 +16,7 @@ class Guestbook(LineOnlyReceiver, TimeoutMixin):
     """Asks for a name, then takes entries."""
 
     transport: ITransport
+    greeting = b"Who are you?"
     name: bytes | None = None
     why: BaseException | None = None
 
@@ -24,7 +25,7 @@ class Guestbook(LineOnlyReceiver, TimeoutMixin):
         self.startPhase("introduction", "30s")
         self.setReadTimeout("5m")
         self.setWriteTimeout("60s")
-        self.transport.write(b"Who are you?\r\n")
+        self.transport.write(self.greeting + b"\r\n")
 
     def lineReceived(self, line: bytes) -> None:
         """A name, or an entry."""

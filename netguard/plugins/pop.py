@@ -18,11 +18,10 @@ from twisted.python import usage
 
 from netguard.accounts.interface import AccountsTrouble
 from netguard.accounts.store import Store
-from netguard.guarded_endpoints import Together
-from netguard.plugins.guard_options import GuardOptions
-from netguard.plugins.listening import ListeningService, listening
+from netguard.plugins.listening import ListeningService
 from netguard.plugins.pop_demo import LOOPBACK, Demo
 from netguard.plugins.pop_logins import LoginOptions
+from netguard.plugins.service_options import ServiceOptions
 from netguard.pop3.factory import Pop3Factory
 from netguard.pop3.mailbox_path import PLACEHOLDER
 from netguard.pop3.maildrop import MaildirOpener
@@ -33,7 +32,7 @@ PLAIN, IMPLICIT = "tcp:pop3", "tls:pop3s"
 _Service: Any = MultiService  # it is not annotated
 
 
-class Options(LoginOptions, GuardOptions):
+class Options(LoginOptions, ServiceOptions):
     """The command line of netguard-pop."""
 
     synopsis = (
@@ -63,8 +62,6 @@ and by USER and PASS inside TLS only. Every connection is guarded.
 
     def __init__(self) -> None:
         super().__init__()
-        self.listens: list[str] = []
-        self.tls: list[str] = []
         self.demo: Demo | None = None
 
     def opt_listen(self, description: str) -> None:
@@ -72,7 +69,7 @@ and by USER and PASS inside TLS only. Every connection is guarded.
 
         An endpoint, in which a port may be a service name; tls:PORT is TLS from the first byte, with --tls.
         """
-        self.listens.append(description)
+        super().opt_listen(description)
 
     def opt_tls(self, path: str) -> None:
         """A PEM file with key, certificate and chain: for STLS, and for --listen tls:PORT.
@@ -80,7 +77,7 @@ and by USER and PASS inside TLS only. Every connection is guarded.
         Where they are two files, give it twice: first that of the certificates, then that of the key. Give it
         again for other certificates: a client that asks for a name gets the one that has it, any other the first.
         """
-        self.tls.append(path)
+        super().opt_tls(path)
 
     def parseArgs(self, directory: str | None = None, *more: str) -> None:
         """Take the directory of a demonstration; what stands behind it is no option for Twisted's parser."""
@@ -88,9 +85,8 @@ and by USER and PASS inside TLS only. Every connection is guarded.
         if more:
             raise usage.UsageError(f"{more[0]!r} is one word too many; options stand before the directory of --demo")
 
-    def postOptions(self) -> None:
+    def prepare(self) -> None:
         """Check what was given, as far as no reactor is needed."""
-        super().postOptions()
         if self["directory"] is not None and not self["demo"]:
             raise usage.UsageError(f"{self['directory']!r} is one word too many; a directory stands only behind --demo")
         if self["demo"]:
@@ -100,9 +96,10 @@ and by USER and PASS inside TLS only. Every connection is guarded.
         self.check_logins()
         if self["tls-ca"] is not None and not self.tls:
             raise usage.UsageError("--tls-ca asks clients for certificates inside TLS, which needs one here: --tls PEM")
-        if not self.listens:
-            self.listens = [PLAIN, IMPLICIT] if self.tls else [PLAIN]
-        self.config.refuse_others(self.listens)
+
+    def usual(self) -> list[str]:
+        """The ports of POP3, as the services of this machine have them."""
+        return [PLAIN, IMPLICIT] if self.tls else [PLAIN]
 
     def _prepare_demo(self) -> None:
         given = {option: self[option] for option in ("maildir", "accounts", "tls-ca")} | {"auth": self.checkers}
@@ -168,7 +165,7 @@ class PopService(_Service):  # type: ignore[misc]
             opener = MaildirOpener(options["maildir"], single=single, uidl=options["uidl"])
             _look_for_mail(options["maildir"], single=single)
         tls = server_tls(*options.tls, alpn=(b"pop3",), client_ca=options["tls-ca"]) if options.tls else None
-        self._factory = factory = Pop3Factory(
+        self._factory = Pop3Factory(
             self._accounts,
             opener,
             reactor=reactor,
@@ -176,15 +173,8 @@ class PopService(_Service):  # type: ignore[misc]
             hostname=options["hostname"] or _hostname(),
             terms=options.terms,
         )
-        together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
-        for description in options.listens:
-            policy = options.policy_of(description)
-            guarded = together.wrap(factory, policy)
-            listening(reactor, description, policy, guarded, tls).setServiceParent(self)
-        if tls is not None:
-            guarded.service.when_reloaded(tls.reload)
+        self.house = options.listen(self, lambda: self._factory, reactor, tls)
         options.looks.append(self._accounts.verify)
-        self.house = guarded.service
 
     def startService(self) -> None:
         """Begin to serve; a demonstration shows what to try once it listens, and Ctrl-C would be heard."""

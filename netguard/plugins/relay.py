@@ -16,14 +16,12 @@ from netguard import units
 from netguard.endpoint_strings import Description
 from netguard.endpoints import client_endpoint
 from netguard.errors import OptionError, UnknownOption
-from netguard.guarded_endpoints import Together
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.transport import STOCK, Transport
 from netguard.guards.write_stall import WriteStall
 from netguard.native.client import prompt
 from netguard.options import is_off
-from netguard.plugins.guard_options import GuardOptions
-from netguard.plugins.listening import listening
+from netguard.plugins.service_options import ServiceOptions
 from netguard.policy import Policy
 from netguard.process.tls import server_tls
 from netguard.relay.attempt import WITHIN
@@ -41,7 +39,7 @@ _CHOICES = {"balance": tuple(BALANCES), "send-proxy": VERSIONS}
 _UNITS = {"check": units.duration, "connect-within": units.duration, "rise": units.count, "fall": units.count}
 
 
-class Options(GuardOptions):
+class Options(ServiceOptions):
     """The command line of netguard-relay."""
 
     synopsis = "--listen ENDPOINT [--listen ENDPOINT]... --to ENDPOINT[,ENDPOINT...] [options]"
@@ -71,16 +69,7 @@ backend, byte for byte, both ways.
 
     def __init__(self) -> None:
         super().__init__()
-        self.listens: list[str] = []
         self.tos: list[str] = []
-        self.tls: list[str] = []
-
-    def opt_listen(self, description: str) -> None:
-        """Listen here, several times if wanted.
-
-        An endpoint, in which a port may be a service name; tls:PORT is TLS from the first byte, with --tls.
-        """
-        self.listens.append(description)
 
     def opt_to(self, descriptions: str) -> None:
         r"""The backends, as client endpoints, with commas or several times: tcp:HOST:PORT, unix:PATH, and so on.
@@ -90,24 +79,13 @@ backend, byte for byte, both ways.
         """
         self.tos += [each.replace(r"\,", ",").strip() for each in re.split(r"(?<!\\),", descriptions)]
 
-    def opt_tls(self, path: str) -> None:
-        """A PEM file with key, certificate and chain, for --listen tls:PORT.
-
-        Where they are two files, give it twice: first that of the certificates, then that of the key. Give it
-        again for other certificates: a client that asks for a name gets the one that has it, any other the first.
-        """
-        self.tls.append(path)
-
-    def parseArgs(self, *more: str) -> None:
+    def parseArgs(self, *words: str) -> None:
         """Every word belongs to an option."""
-        if more:
-            raise usage.UsageError(f"{more[0]!r} is one word too many; backends are named by --to")
+        if words:
+            raise usage.UsageError(f"{words[0]!r} is one word too many; backends are named by --to")
 
-    def postOptions(self) -> None:
+    def prepare(self) -> None:
         """Check what was given, as far as no reactor is needed."""
-        super().postOptions()
-        if not self.listens:
-            raise usage.UsageError("--listen is missing: where to take connections, as in --listen tcp:8080")
         if not self.tos:
             raise usage.UsageError("--to is missing: where to pass them on, as in --to tcp:127.0.0.1:80")
         for name, known in _CHOICES.items():
@@ -115,7 +93,6 @@ backend, byte for byte, both ways.
                 raise usage.UsageError(f"--{name}: {UnknownOption(self[name], known, 'word')}: {' or '.join(known)}")
         for name, unit in _UNITS.items():
             self[name] = None if name == "check" and is_off(self[name]) else self._of(name, unit)
-        self.config.refuse_others(self.listens)
 
     def _of(self, name: str, unit: units.Unit) -> Any:
         try:
@@ -176,14 +153,7 @@ class RelayService(_Service):  # type: ignore[misc]
         self.relay.setServiceParent(self)
         alpn = tuple(each.strip().encode() for each in options["alpn"].split(",") if each.strip())
         tls = server_tls(*options.tls, alpn=alpn) if options.tls else None
-        together = Together(options.policy, reactor, verbose=bool(options["verbose"]))
-        for description in options.listens:
-            policy = options.policy_of(description)
-            guarded = together.wrap(RelayFactory(self.relay), policy)
-            listening(reactor, description, policy, guarded, tls).setServiceParent(self)
-        if tls is not None:
-            together.service.when_reloaded(tls.reload)
-        self.house = together.service
+        self.house = options.listen(self, lambda: RelayFactory(self.relay), reactor, tls)
 
 
 def _have_files_for(policy: Policy) -> None:

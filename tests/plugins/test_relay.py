@@ -27,7 +27,8 @@ FREE = "tcp:0:interface=127.0.0.1"
 TO = "--to", "tcp:127.0.0.1:1"
 
 MISTAKES = {
-    "nothing": ("", "--listen is missing: where to take connections, as in --listen tcp:8080"),
+    "nothing": ("", "--to is missing: where to pass them on, as in --to tcp:127.0.0.1:80"),
+    "no listener at all": ("--to tcp:a:1", "--listen is missing: where to take connections, as in --listen tcp:8080"),
     "no backend": ("--listen tcp:0", "--to is missing: where to pass them on, as in --to tcp:127.0.0.1:80"),
     "one word too many": ("--listen tcp:0 --to tcp:a:1 tcp:b:1", "'tcp:b:1' is one word too many; backends are"),
     "balance": ("@ --balance round-robbin", "--balance: unknown word 'round-robbin'; did you mean 'round-robin'?"),
