@@ -23,6 +23,7 @@ from twisted.logger import Logger
 
 from netguard.drainable import IDrainable
 from netguard.errors import DrainOver, Expelled, Reason
+from netguard.process.http_end import http_end
 from netguard.process.newcomers import stop_accepting
 
 if TYPE_CHECKING:
@@ -224,6 +225,8 @@ def drainable_of(connection: Connection) -> Any:
     protocol = connection.meter.protocol  # type: ignore[attr-defined]  # a Wrapper
     for _ in range(_LAYERS):
         found: Any = IDrainable(protocol, None)
+        if found is None:
+            found = http_end(protocol)
         if found is not None or protocol is None:
             return found
         protocol = getattr(protocol, "wrappedProtocol", None)
