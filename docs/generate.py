@@ -17,7 +17,7 @@ import attrs
 from twisted.internet.task import Clock
 
 import netguard.mixins  # noqa: F401 - its reasons are children of Reason, too
-from netguard import errors, events
+from netguard import errors, events, sampler
 from netguard.options import Option, options_of
 from netguard.plugins.explaining import Explainer
 from netguard.policy import CATALOGUE, Policy
@@ -381,7 +381,7 @@ def events_page() -> str:
     return EVENTS_PAGE.format(
         events=table(["event", "level", "meaning"], rows),
         longest=events.LONGEST,
-        most=inspect.signature(events.Sampler).parameters["most"].default,
+        most=inspect.signature(sampler.Sampler).parameters["most"].default,
         examples="\n".join(map(example, VOCABULARY)),
     )
 

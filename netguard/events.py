@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from attrs import define, field
 from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import provider
 
@@ -127,78 +126,6 @@ def emit(name: str, fields: Mapping[str, object]) -> None:
 def made(name: str, fields: Mapping[str, object]) -> LogEvent:
     """The event as ``twisted.logger`` carries it, sent to nobody."""
     return {**fields, **_COMMON[name], "netguard": Event(name, fields), "log_time": time.time()}
-
-
-_Fields = Mapping[str, object] | Callable[[], Mapping[str, object]]
-_NONE: tuple[int, str, _Fields] = (0, "", {})
-
-
-@define
-class Sampler:
-    """Lets some events of a flood through and counts the others, so that the log stays bounded and truthful.
-
-    Args:
-        seconds: the clock; it may be set, forwards or backwards.
-        most: how many of one kind are let through in a second.
-    """
-
-    seconds: Callable[[], float]
-    most: int = 10
-    _windows: dict[str, tuple[float, int]] = field(factory=dict, init=False)
-    _held: dict[str, tuple[int, str, _Fields]] = field(factory=dict, init=False)
-
-    def emit(self, name: str, kind: str, fields: _Fields) -> None:
-        """Emit the event, or count it towards the next of its kind.
-
-        Args:
-            name: a word of the vocabulary.
-            kind: what is sampled together, such as the class of a refusal.
-            fields: the fields of this event, or what makes them, which is called only for an event that is emitted;
-                ``count`` is added.
-        """
-        now = self.seconds()
-        began, shown = self._windows.get(kind, (now, 0))
-        if _over(began, now):
-            began, shown = now, 0
-        self._windows[kind] = (began, shown + 1)
-        held = self._held.pop(kind, _NONE)[0]
-        if shown >= self.most:
-            self._held[kind] = (held + 1, name, fields)
-        else:
-            emit(name, {**_made(fields), "count": held + 1})
-
-    @property
-    def holding(self) -> bool:
-        """Whether something was counted and not told."""
-        return bool(self._held)
-
-    def flush(self) -> None:
-        """Emit what was counted and not told, one line a kind; called at every sweep, and at the end."""
-        if not self._held:
-            return
-        now = self.seconds()
-        for kind in [each for each in self._held if _over(self._windows[each][0], now)]:
-            self._tell(kind)
-
-    def finish(self) -> None:
-        """Emit everything that was counted and not told."""
-        for kind in list(self._held):
-            self._tell(kind)
-
-    def _tell(self, kind: str) -> None:
-        held, name, fields = self._held.pop(kind)
-        # The line stands for many: whose last one it was would mislead.
-        about = {key: value for key, value in _made(fields).items() if not key.startswith(("client.", "session"))}
-        emit(name, {**about, "count": held})
-
-
-def _made(fields: _Fields) -> Mapping[str, object]:
-    return fields() if callable(fields) else fields
-
-
-def _over(began: float, now: float) -> bool:
-    """Whether a second is over; also when the clock was set back, so that nothing stays untold until it catches up."""
-    return not 0 <= now - began < 1
 
 
 def _stamp(event: LogEvent) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
 
 from netguard.errors import Reason
-from netguard.events import DETAILS, Sampler, emit
+from netguard.events import DETAILS, emit
 from netguard.figures import Figures
 from netguard.peer import unmapped
+from netguard.sampler import Sampler
 from netguard.tls_failure import is_no_tls, words
 from netguard.verdict import Verified, word
 from netguard.wire.ident import IdentError, NoReply, UserId
@@ -111,12 +113,13 @@ class Reports:
             number: the session's.
             reason: why.
         """
+        kind = type(reason)
+        self.figures.refused[kind] += 1
+        self.sampler.emit("refused", kind.__name__, partial(_of_nobody, host, port, number, reason))
 
-        def fields() -> dict[str, object]:
-            return {"client.address": unmapped(host), "client.port": port, "session": number} | why(reason)
 
-        self.figures.refused[type(reason)] += 1
-        self.sampler.emit("refused", type(reason).__name__, fields)
+def _of_nobody(host: str, port: int, number: int, reason: Reason) -> dict[str, object]:
+    return {"client.address": unmapped(host), "client.port": port, "session": number} | why(reason)
 
 
 def who(connection: Facts) -> dict[str, object]:

@@ -13,7 +13,7 @@ from netguard.meter import needing_thought
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
-    from netguard.events import Sampler
+    from netguard.sampler import Sampler
     from netguard.wrapper import Wrapper
 
 

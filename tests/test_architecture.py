@@ -26,6 +26,7 @@ _RUNNING = {
     "peer",
     "vocabulary",
     "events",
+    "sampler",
     "outflow",
     "meter",
     "facts",
@@ -59,6 +60,7 @@ ARROWS: dict[str, set[str]] = {
     "errors": {"units"},
     "vocabulary": set(),
     "events": {"errors", "units", "peer", "vocabulary"},
+    "sampler": {"events"},
     "figures": {"errors"},
     # settings
     "options": {"units", "errors"},
@@ -97,10 +99,10 @@ ARROWS: dict[str, set[str]] = {
     "wrapper": {"connection", "early", "facts", "meter", "over", "peer", "transport", "writing"},
     # many connections
     "opening": {"connection", "early", "errors", "guard", "plan"},
-    "reports": {"errors", "events", "facts", "figures", "peer", "tls_failure", "verdict", "wire"},
+    "reports": {"errors", "events", "facts", "figures", "peer", "sampler", "tls_failure", "verdict", "wire"},
     "service": {"clients", "errors", "events", "figures", "load", "verbs"},
     "refusal": {"meter", "service"},
-    "sweep": {"errors", "events", "meter", "wrapper"},
+    "sweep": {"errors", "events", "meter", "sampler", "wrapper"},
     "admission": {"connection", "early", "encryption", "errors", "opening", "reports", "wrapper"},
     "ending": {"errors", "wrapper"},
     "factory": {
@@ -128,7 +130,10 @@ ARROWS: dict[str, set[str]] = {
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
     "accounts": {"wire", "units"},
-    "relay": {"wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "tls_failure"},
+    "relay": {
+        *("wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "sampler"),
+        "tls_failure",
+    },
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),

@@ -6,14 +6,12 @@ import io
 import json
 import re
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.task import Clock
 from twisted.logger import (
     ILogObserver,
     LogEvent,
@@ -28,7 +26,7 @@ from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from netguard import events
-from netguard.events import Event, Sampler, as_json, as_text, describe, emit, line_observer, printable
+from netguard.events import Event, as_json, as_text, describe, emit, line_observer, printable
 
 ESCAPED = [
     ("plain text", "plain text"),
@@ -279,106 +277,3 @@ def test_the_formats_are_those_that_an_operator_can_name() -> None:
 def test_a_peer_is_described_by_opentelemetry_names(address: Any, fields: dict[str, object]) -> None:
     """An IPv4-mapped IPv6 address is an IPv4 address; who has none is said to have none."""
     assert describe(address) == fields
-
-
-def _counted(caught: list[LogEvent]) -> list[tuple[str, int]]:
-    return [(each["event"], each["count"]) for each in caught]
-
-
-def _flooded(clock: Clock, sampler: Sampler, steps: list[tuple[str, float]]) -> None:
-    for kind, wait in steps:
-        sampler.emit("refused", kind, {"client.address": "192.0.2.1", "session": 1, "reason": kind})
-        clock.advance(wait)
-        sampler.flush()
-
-
-def test_a_flood_is_sampled_with_exact_counts(logged: Any) -> None:
-    """Ten of a kind in a second are told; the rest are counted, and the next line says for how many it stands."""
-    clock = Clock()
-    sampler = Sampler(clock.seconds)
-    _flooded(clock, sampler, [("A", 0.001)] * 100)
-    assert _counted(logged.events) == [("refused", 1)] * 10
-    assert sampler.holding
-    clock.advance(1)
-    _flooded(clock, sampler, [("A", 0)])
-    assert _counted(logged.events)[10:] == [("refused", 91)]
-    assert not sampler.holding
-
-
-def test_what_was_counted_is_told_when_the_flood_is_over(logged: Any) -> None:
-    """At the first look after the second; the line stands for many, so it names none of them."""
-    clock = Clock()
-    sampler = Sampler(clock.seconds, most=2)
-    _flooded(clock, sampler, [("A", 0)] * 5)
-    clock.advance(0.999)
-    sampler.flush()
-    assert len(logged.events) == 2
-    clock.advance(0.001)
-    sampler.flush()
-    last = logged.events[-1]
-    assert (last["event"], last["count"], last["reason"]) == ("refused", 3, "A")
-    assert not [key for key in last if key.startswith(("client.", "session"))]
-    sampler.flush()
-    assert len(logged.events) == 3
-
-
-def test_kinds_are_sampled_apart_and_told_at_the_end(logged: Any) -> None:
-    """One kind's flood hides no other kind; closing tells whatever is still held."""
-    clock = Clock()
-    sampler = Sampler(clock.seconds, most=1)
-    _flooded(clock, sampler, [("A", 0), ("A", 0), ("B", 0), ("A", 0)])
-    sampler.finish()
-    assert [(each["reason"], each["count"]) for each in logged.events] == [("A", 1), ("B", 1), ("A", 2)]
-    assert not sampler.holding
-
-
-def test_a_clock_that_is_set_back_does_not_silence_the_log(logged: Any) -> None:
-    """The reactor's clock is the machine's: it can be set."""
-    clock = Clock()
-    clock.advance(10_000)
-    sampler = Sampler(clock.seconds, most=1)
-    _flooded(clock, sampler, [("A", 0), ("A", 0)])
-    clock.rightNow = 5.0
-    sampler.flush()
-    assert _counted(logged.events) == [("refused", 1), ("refused", 1)]
-    _flooded(clock, sampler, [("A", 0)])
-    assert len(logged.events) == 3
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from("ABC"), st.floats(0, 2, allow_subnormal=False)), max_size=60),
-    st.integers(1, 3),
-)
-def test_the_counts_always_add_up(steps: list[tuple[str, float]], most: int) -> None:
-    """The sum of the counts over all lines is the number of refusals, of each kind, and no second has more lines."""
-    clock = Clock()
-    caught: list[LogEvent] = []
-    globalLogPublisher.addObserver(caught.append)  # type: ignore[arg-type]
-    try:
-        sampler = Sampler(clock.seconds, most=most)
-        _flooded(clock, sampler, steps)
-        sampler.finish()
-    finally:
-        globalLogPublisher.removeObserver(caught.append)  # type: ignore[arg-type]
-    for kind in "ABC":
-        told = sum(each["count"] for each in caught if each["reason"] == kind)
-        assert told == sum(1 for each, _ in steps if each == kind)
-    assert not sampler.holding
-
-
-def test_what_is_only_counted_is_not_put_into_words(logged: Any) -> None:
-    """Fields that have to be made are made for what is told, and for the last of those that were counted."""
-    clock, made = Clock(), list[int]()
-    sampler = Sampler(clock.seconds, most=2)
-
-    def fields(number: int) -> dict[str, object]:
-        made.append(number)
-        return {"session": number, "reason": "full"}
-
-    for number in range(100):
-        sampler.emit("refused", "A", partial(fields, number))
-    assert made == [0, 1]
-    clock.advance(1)
-    sampler.flush()
-    assert made == [0, 1, 99]
-    assert [(each["count"], each["reason"]) for each in logged.events] == [(1, "full"), (1, "full"), (98, "full")]

@@ -8,7 +8,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from netguard.errors import Expelled
-from netguard.events import Sampler
+from netguard.sampler import Sampler
 from netguard.service import Service
 from netguard.sweep import Sweep
 

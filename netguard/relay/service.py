@@ -13,6 +13,7 @@ from netguard import events
 from netguard.relay.attempt import WITHIN, Attempt
 from netguard.relay.preface import header, of_a_check
 from netguard.relay.stalls import Stalls
+from netguard.sampler import Sampler
 from netguard.tls_failure import words
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Relay(_Service):  # type: ignore[misc]
         self._within = within
         self._send_proxy = send_proxy
         self._check = check
-        self._sampler = events.Sampler(clock.seconds)
+        self._sampler = Sampler(clock.seconds)
         self._flushing: IDelayedCall | None = None
         self._checks: dict[Backend, IDelayedCall | Attempt] = {}
 
