@@ -65,7 +65,9 @@ class Outlet:
         gathered, self._gathered = self._gathered, []
         if gathered and self._open:
             self.octets += self._waiting
-            self._promptly(self._transport.write, gathered[0] if len(gathered) == 1 else b"".join(gathered))
+            # What is long goes the long way: the kernel takes megabytes at once, and others would wait for their turn.
+            promptly = self._promptly if self._waiting < BATCH else _call
+            promptly(self._transport.write, gathered[0] if len(gathered) == 1 else b"".join(gathered))
         self._waiting = 0
 
     def room(self) -> Deferred[bool]:

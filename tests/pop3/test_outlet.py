@@ -131,6 +131,8 @@ def test_where_a_transport_can_be_prompt_it_is() -> None:
     outlet.put(b"hello")
     outlet.flush()
     assert transport.prompt == [b"hello"]
+    outlet.put(b"x" * BATCH)  # one who asks for much is not to keep others waiting
+    assert transport.prompt == [b"hello"]
     outlet.put(b"bye")
     outlet.close()
     assert transport.prompt[-1] == b"bye"
