@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from twisted.logger import Logger
-from twisted.web.http import HTTPChannel, HTTPFactory, Request
+from twisted.web.http import HTTPFactory, Request
 
 from netguard.admin.asked import Answer, Asked, line
+from netguard.admin.channel import Channel
 from netguard.factory import GuardedFactory
 from netguard.policy import Policy
 from netguard.process.tls import verified_certificate
@@ -29,6 +30,7 @@ LARGEST = 4096
 
 POLICY: Mapping[str, object] = {
     "max-connections": 64,
+    "max-per-peer": 32,
     "handshake": "10s",
     "first-byte": "10s",
     "idle": "75s",
@@ -75,7 +77,10 @@ class AdminRequest(_Request):  # type: ignore[misc]
         self.content = BytesIO()
 
     def process(self) -> None:
-        """Answer."""
+        """Answer, as soon as the connection is free for it."""
+        self.channel.when_free(self._reply)
+
+    def _reply(self) -> None:
         asked = self._asked()
         try:
             answer = self._answer(asked)
@@ -135,8 +140,7 @@ class AdminSite(_Factory):  # type: ignore[misc]
 
     def buildProtocol(self, _address: Any) -> Any:
         """One connection; HTTP/1.1 whatever may be installed."""
-        channel: Any = HTTPChannel()
-        channel.timeOut = None
+        channel: Any = Channel(self.reactor)
         channel.requestFactory = AdminRequest
         channel.factory = self
         return channel

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 
 from netguard.admin.access import Access
@@ -196,6 +197,14 @@ def test_the_guards_are_there() -> None:
     done.advance(2)
     reasons = [type(each.connection.reason) for each in (silent, slow, done) if each.connection is not None]
     assert reasons == [NoFirstByte, ReceivingTooSlow, Idle]
+
+
+def test_nobody_has_all_the_places() -> None:
+    """One address fills its half; those who watch the service from elsewhere are let in."""
+    first = visitor()
+    more = [connect(first.factory) for _ in range(33)]
+    assert [each.refused for each in more] == [False] * 31 + [True] * 2
+    assert not connect(first.factory, address=IPv4Address("TCP", "192.0.2.77", 1)).refused
 
 
 def test_the_log_is_not_full_of_scrapes() -> None:
