@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -22,6 +21,7 @@ from netguard.process.control_session import Session, refusal
 from netguard.process.peer_credentials import Credentials, credentials
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
     from twisted.python.failure import Failure
 
     from netguard.process.private_socket import PrivateSocket
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CLIENTS = 8
 """Clients at a time."""
+REST = 1.0
+"""Seconds without accepting, after the process had no descriptor for a client: who waits would keep the loop busy."""
 
 _Service: Any = Service  # it is not annotated
 
@@ -63,6 +65,7 @@ class Control(_Service):  # type: ignore[misc]
         self._reactor = reactor
         self._owner = owner
         self._socket: socket.socket | None = None
+        self._resting: IDelayedCall | None = None
 
     def privilegedStartService(self) -> None:
         """Listen while the process may still do so anywhere.
@@ -76,6 +79,10 @@ class Control(_Service):  # type: ignore[misc]
     def startService(self) -> None:
         """Accept."""
         super().startService()
+        self._accept()
+
+    def _accept(self) -> None:
+        self._resting = None
         self._reactor.addReader(self)
 
     def follow(self) -> None:
@@ -84,6 +91,9 @@ class Control(_Service):  # type: ignore[misc]
 
     def stopService(self) -> Any:
         """Accept no more; the clients have their last answers, and go."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if self._socket is not None:
             self._reactor.removeReader(self)
             self._place.close()
@@ -108,11 +118,16 @@ class Control(_Service):  # type: ignore[misc]
         """Accept one client, if it may come in."""
         if self._socket is None:
             return
-        with suppress(OSError):  # it has gone again, or descriptors are short: then the next one comes later
+        try:
             sock, _ = self._socket.accept()
             with sock:
                 sock.setblocking(False)
                 self._let_in(sock, credentials(sock))
+        except (ConnectionError, BlockingIOError):  # it has gone again
+            pass
+        except OSError:
+            self._reactor.removeReader(self)
+            self._resting = self._reactor.callLater(REST, self._accept)
 
     def _let_in(self, sock: socket.socket, who: Credentials) -> None:
         if who.uid not in (0, os.geteuid()):
@@ -121,8 +136,12 @@ class Control(_Service):  # type: ignore[misc]
             sock.send(b"".join(refusal(f"there are {CLIENTS} clients already")))
         else:
             session = Session(self._commands, self._house, who, self._reactor, self.sessions.discard)
+            try:
+                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Only(session))
+            except OSError as why:  # that takes another descriptor
+                sock.send(b"".join(refusal(f"the service cannot take a client: {why.strerror}")))
+                raise
             self.sessions.add(session)
-            self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Only(session))
 
 
 class _Only(Factory):

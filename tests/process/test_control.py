@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -15,11 +16,12 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 
 from netguard.process import control as controls
 from netguard.process.commands import Command
-from netguard.process.control import CLIENTS, Control
+from netguard.process.control import CLIENTS, REST, Control
 from netguard.process.peer_credentials import Credentials
 from netguard.process.private_socket import PrivateSocket, SocketError
 from netguard.service import Service
@@ -196,6 +198,54 @@ async def test_who_reads_nothing_holds_nothing_up(path: Path) -> None:
             sock.send(b"echo\n" * 2000)
             client = await running.connect()
             assert await client.ask(b"echo") == {"ok": True}
+
+
+class Short:
+    """The reactor of a process that has no descriptor left, and its time."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.readers: set[object] = set()
+
+    def adoptStreamConnection(self, *_: object) -> None:
+        """There is none for one more client."""
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def callLater(self, *call: Any) -> Any:
+        """Wait."""
+        return self.clock.callLater(*call)
+
+    def addReader(self, reader: object) -> None:
+        """Listen."""
+        self.readers.add(reader)
+
+    def removeReader(self, reader: object) -> None:
+        """Listen no more."""
+        self.readers.discard(reader)
+
+
+def test_a_process_without_descriptors_says_so_and_rests(path: Path) -> None:
+    """No place is lost for a client that could not be taken, and the loop is not kept busy by one that waits."""
+    running = Running(path)
+    control = running.control
+    control._reactor = short = Short()
+    control.privilegedStartService()
+    control.startService()
+    for _ in range(CLIENTS + 1):
+        assert short.readers == {control}
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(path))
+            control.doRead()
+            assert json.loads(sock.recv(1000))["error"] == "the service cannot take a client: Too many open files"
+        assert short.readers == set()
+        short.clock.advance(REST)
+    control.doRead()  # nobody is there
+    assert (control.sessions, short.readers) == (set(), {control})
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(path))
+        control.doRead()
+    control.stopService()
+    assert (short.clock.getDelayedCalls(), short.readers) == ([], set())
 
 
 async def test_a_service_that_never_started_stops(path: Path) -> None:
