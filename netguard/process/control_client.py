@@ -14,10 +14,17 @@ PATIENCE = 30.0
 """Seconds after which a service that does not answer is called stuck."""
 
 
+class LostError(ControlError):
+    """The service has ended the connection, or itself."""
+
+
 class ControlClient:
     """A connection to the control socket of a service; a context manager.
 
     Args:
+        path: the socket.
+
+    Attributes:
         path: the socket.
 
     Raises:
@@ -25,7 +32,7 @@ class ControlClient:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(PATIENCE)
@@ -80,7 +87,7 @@ class ControlClient:
             self._socket.sendall(" ".join(words).encode() + b"\n")
         except OSError as why:  # it may have said why before it closed
             if not isinstance(why, BrokenPipeError | ConnectionResetError):
-                raise ControlError(f"{self._path}: {why.strerror or why}") from None
+                raise ControlError(f"{self.path}: {why.strerror or why}") from None
 
     def _read(self) -> dict[str, Any]:
         return self._answer_of(self._lines.readline)
@@ -116,17 +123,18 @@ class ControlClient:
         try:
             line = line_of()
         except TimeoutError:
-            raise ControlError(f"{self._path}: no answer within {PATIENCE:.0f}s; is the service stuck?") from None
+            raise ControlError(f"{self.path}: no answer within {PATIENCE:.0f}s; is the service stuck?") from None
         except OSError as why:
-            raise ControlError(f"{self._path}: {why.strerror or why}") from None
+            kind = LostError if isinstance(why, ConnectionError) else ControlError
+            raise kind(f"{self.path}: {why.strerror or why}") from None
         if not line:
-            raise ControlError(f"{self._path}: the service has closed the connection")
+            raise LostError(f"{self.path}: the service has closed the connection")
         try:
             answer: Any = json.loads(line)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            raise ControlError(f"{self._path}: what answers there is no service of netguard")
+            raise ControlError(f"{self.path}: what answers there is no service of netguard")
         if answer.get("ok") is False:
             raise ControlError(str(answer.get("error")))
         return answer

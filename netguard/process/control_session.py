@@ -216,6 +216,10 @@ class Session(TimeoutMixin, Protocol):
         self.setTimeout(PARTING)
         return self._gone
 
+    def when_gone(self, do: Callable[[], object]) -> None:
+        """Call ``do`` when the client has gone, whoever ended that."""
+        self._gone.addCallback(lambda _: do())
+
     # what the transport asks of a producer
 
     def pauseProducing(self) -> None:

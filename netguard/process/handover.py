@@ -8,7 +8,8 @@ The rules of this file:
 
 * Until it is told to leave, nothing changes here: a next instance that fails to start has changed nothing.
 * To shut a socket down, as Twisted does with those that it has opened, would shut it down for both. So a socket that
-  was handed over is only closed.
+  was handed over is only closed, whatever ends this instance: it may be a signal, while the next one starts. When the
+  next one goes without having said that it serves, the sockets are ours alone again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from netguard.process.commands import Call, Command, ControlError
+from netguard.process.newcomers import is_shared
 
 if TYPE_CHECKING:
     from netguard.process.instance import SingleInstance
@@ -43,6 +45,9 @@ class HandOver:
         self._house = house
         self._lock = lock
         self._twistd = twistd
+        self._heirs = 0
+        self._shared: list[Any] = []
+        self._pidfile: Any = ""
 
     @property
     def commands(self) -> tuple[Command, ...]:
@@ -68,16 +73,37 @@ class HandOver:
         lock = None if self._lock is None else self._lock.descriptor
         for descriptor in (*(() if lock is None else (lock,)), *(each.fileno() for each in ports)):
             call.client.transport.sendFileDescriptor(descriptor)
+        self._heirs += 1
+        self._share()
+        call.client.when_gone(self._heir_gone)
         return {"pid": os.getpid(), "lock": lock is not None, "sockets": addresses}
+
+    def _share(self) -> None:
+        """From now on, the end of this instance ends neither a socket nor the pidfile."""
+        for port in self._ports():
+            if not is_shared(port):
+                port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
+                self._shared.append(port)
+        if self._twistd.get("pidfile"):
+            self._pidfile, self._twistd["pidfile"] = self._twistd["pidfile"], ""
+
+    def _heir_gone(self) -> None:
+        """Whoever was given all has gone; unless we leave, all is ours again."""
+        self._heirs -= 1
+        if self._heirs or self._house.offers["drain"].began is not None:
+            return
+        for port in self._shared:
+            port._shouldShutdown = True  # noqa: SLF001 - as it was
+        self._shared.clear()
+        if self._pidfile:
+            self._twistd["pidfile"], self._pidfile = self._pidfile, ""
 
     def leave(self, _call: Call) -> Mapping[str, object]:
         """Leave everything to the next instance, and drain."""
         if "drain" not in self._house.offers:
             raise ControlError("this service was started with --drain off")
-        for port in self._ports():
-            port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
+        self._share()
         for port in self._house.others:
             port.stopListening()
-        self._twistd["pidfile"] = ""
         self._house.offers["drain"].begin()
         return {"draining": True, "connections": self._house.population}

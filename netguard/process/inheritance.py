@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netguard.process.commands import ControlError
-from netguard.process.control_client import ControlClient
+from netguard.process.control_client import ControlClient, LostError
 from netguard.process.handover import GIVE, LEAVE
 
 if TYPE_CHECKING:
@@ -104,11 +105,20 @@ class Inheritance:
     def done(self) -> None:
         """Say that everything serves; the other instance leaves. It waits for the answer.
 
+        One that has ended meanwhile has left already; one that has only lost patience is told anew.
+
         Raises:
             ControlError: the other instance does not answer so.
         """
         try:
             self._client.ask(LEAVE.split())
+        except LostError:
+            try:
+                again = ControlClient(self._client.path)
+            except ControlError:
+                return
+            with again, suppress(LostError):
+                again.ask(LEAVE.split())
         finally:
             self.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from twisted.python.usage import UsageError
 from netguard.plugins import taking_over
 from netguard.plugins.taking_over import TakingOver
 from netguard.process.commands import ControlError
+from netguard.process.inheritance import Inheritance
 from netguard.service import Service
 from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment
 from tests.programs import free_port
@@ -222,6 +224,24 @@ def test_one_that_fails_to_start_changes_nothing(site: Site, start: Start) -> No
     new.wait_for("taken_over")
     assert old.process.wait(PATIENCE) == 0
     assert new.stop() == 0
+
+
+def test_a_signal_in_the_middle_ends_no_port(site: Site, start: Start) -> None:
+    """The old one ends before the next one serves: whoever has the sockets by then serves on, and leaves the rest."""
+    plain = free_port()
+    old = start(*pop(site, plain))
+    old.wait_for("started")
+    heir = Inheritance.of(str(site.folder / "ctl"))
+    assert old.stop() == 0
+    (descriptor,) = heir.sockets.values()
+    with (
+        socket.socket(fileno=os.dup(descriptor)) as port,
+        socket.create_connection(("127.0.0.1", plain), PATIENCE),
+    ):
+        port.settimeout(PATIENCE)
+        port.accept()[0].close()
+    heir.done()
+    assert (site.folder / "twistd.pid").read_text() == f"{old.process.pid}"
 
 
 def test_another_plugin_is_taken_over_too(site: Site, start: Start) -> None:

@@ -230,6 +230,16 @@ def test_a_client_that_goes_takes_its_command_along(stage: Stage) -> None:
     assert not stage.clock.getDelayedCalls()
 
 
+def test_who_wants_to_know_hears_when_the_client_has_gone() -> None:
+    """At once, where it has gone already."""
+    stage, heard = Stage(), list[str]()
+    stage.session.when_gone(lambda: heard.append("later"))
+    assert heard == []
+    stage.session.connectionLost(controls_gone())
+    stage.session.when_gone(lambda: heard.append("at once"))
+    assert heard == ["later", "at once"]
+
+
 def controls_gone() -> Any:
     """The reason of a connection that was closed."""
     from twisted.internet.error import ConnectionDone

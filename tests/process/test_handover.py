@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,13 @@ from netguard.testing import Echo, connect
 
 
 class Transport:
-    """Takes descriptors."""
+    """Takes descriptors.
+
+    Attributes:
+        go: what is called when the client goes.
+    """
+
+    go: Callable[[], object]
 
     def __init__(self) -> None:
         self.sent: list[int] = []
@@ -29,6 +36,10 @@ class Transport:
     def sendFileDescriptor(self, descriptor: int) -> None:
         """Keep."""
         self.sent.append(descriptor)
+
+    def when_gone(self, do: Callable[[], object]) -> None:
+        """Keep."""
+        self.go = do
 
 
 class Port:
@@ -74,19 +85,45 @@ def house() -> Any:
         each.socket.close()
 
 
-def test_all_is_given_and_nothing_changes(house: Any, tmp_path: Path) -> None:
+def test_all_is_given(house: Any, tmp_path: Path) -> None:
     """The lock first, then the sockets; they listen as before."""
     lock = SingleInstance(tmp_path / "lock")
     lock.acquire()
     client = Transport()
-    twistd = {"pidfile": "twistd.pid"}
-    given = HandOver(house, lock, twistd).give(Call(client=client))
+    given = HandOver(house, lock, {"pidfile": "twistd.pid"}).give(Call(client=client))
     ports = [*house.ports, *house.others]
     assert client.sent == [lock.descriptor, *(each.fileno() for each in ports)]
     assert given == {"pid": os.getpid(), "lock": True, "sockets": [list(each.socket.getsockname()) for each in ports]}
-    assert all(each.connected and not is_shared(each) for each in ports)
-    assert twistd == {"pidfile": "twistd.pid"}
+    assert all(each.connected for each in ports)
     lock.release()
+
+
+def test_what_ends_it_while_the_next_one_starts_ends_nothing_of_that(house: Any) -> None:
+    """Until every next one that was given it has gone: then all is as it was, or was shared before."""
+    clients, twistd = [Transport(), Transport()], {"pidfile": "twistd.pid"}
+    own, shared = house.ports[0], house.others[0]
+    shared._shouldShutdown = False
+    over = HandOver(house, None, twistd)
+    for each in clients:
+        over.give(Call(client=each))
+    for each in clients:
+        assert (is_shared(own), is_shared(shared), twistd) == (True, True, {"pidfile": ""})
+        each.go()
+    assert (is_shared(own), is_shared(shared), twistd) == (False, True, {"pidfile": "twistd.pid"})
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_leaves_takes_nothing_back(told: bool, house: Any) -> None:
+    """Whether the next one said that it serves, or a signal came first."""
+    client, twistd = Transport(), {"pidfile": "twistd.pid"}
+    over = HandOver(house, None, twistd)
+    over.give(Call(client=client))
+    if told:
+        over.leave(Call(client=client))
+    else:
+        house.offers["drain"].begin()
+    client.go()
+    assert (is_shared(house.ports[0]), twistd) == (True, {"pidfile": ""})
 
 
 def test_without_a_lock_the_sockets_are_given(house: Any) -> None:

@@ -156,6 +156,38 @@ def test_one_that_gives_nothing_is_told_of(
     assert open_files() == before
 
 
+def test_one_that_has_ended_meanwhile_has_left(sockets: list[socket.socket], tmp_path: Path) -> None:
+    """Nobody has to be told."""
+    path = tmp_path / "ctl"
+    with other(path, {"ok": True}, descriptors=(sockets[0].fileno(),)):
+        inheritance = Inheritance.of(str(path))
+    path.unlink()
+    inheritance.done()
+
+
+@pytest.mark.parametrize("answers", [({"ok": True},), ()])
+def test_one_that_has_lost_patience_is_told_anew(
+    answers: tuple[dict[str, object], ...], sockets: list[socket.socket], tmp_path: Path
+) -> None:
+    """It lives, and only its connection was closed; it may end in the middle of that, too."""
+    path = tmp_path / "ctl"
+    with other(path, {"ok": True}, descriptors=(sockets[0].fileno(),)):
+        inheritance = Inheritance.of(str(path))
+    path.unlink()
+    with other(path, *answers) as it:
+        inheritance.done()
+    assert it.heard == [b"hand-over done\n"] * len(answers)
+
+
+def test_one_that_will_not_leave_is_told_of(sockets: list[socket.socket], tmp_path: Path) -> None:
+    """Both serve then."""
+    path = tmp_path / "ctl"
+    with other(path, {"ok": True}, {"ok": False, "error": "no"}, descriptors=(sockets[0].fileno(),)):
+        inheritance = Inheritance.of(str(path))
+        with pytest.raises(ControlError, match=r"^no$"):
+            inheritance.done()
+
+
 def test_what_is_no_socket_is_no_inheritance(tmp_path: Path) -> None:
     """Whoever sits there."""
     before = open_files()
