@@ -146,6 +146,7 @@ ARROWS: dict[str, set[str]] = {
         *("reports", "secret", "service"),
     },
     "one_line": set(),
+    "help_text": set(),
     # ways in
     "endpoint_strings": _LOW,
     "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},
@@ -168,12 +169,13 @@ ARROWS: dict[str, set[str]] = {
         "native",
         "endpoints",
         "one_line",
+        "help_text",
         *("explanation", "load"),  # a running service explains itself on its control socket
     },
     "commands": {
         *_LOW,
         *("config", "explanation", "load", "policy", "accounts", "options", "process"),
-        *("clients", "nameservers", "proxy_url", "rule", "verdict"),
+        *("clients", "help_text", "nameservers", "proxy_url", "rule", "verdict"),
     },
     "cli": {"commands", "policy", "accounts", "options", "units", "errors", "process"},
     # for those who test

@@ -16,9 +16,18 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn, Protocol
 
+from netguard.help_text import filled
+
 
 class Refusal(Exception):
     """A command that cannot be carried out. Its text is one line for the person who typed it."""
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Fills paragraphs, and leaves examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return filled(text, width)  # what has an indent here, has it already
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,7 +37,7 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, **options: object) -> None:
-        settings = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
+        settings = {"formatter_class": _Formatter, "allow_abbrev": False}
         super().__init__(**{**settings, **options})  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:

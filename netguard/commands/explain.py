@@ -42,7 +42,8 @@ _EXAMPLES = """\
 examples:
   netguard explain --from 192.0.2.7
   netguard explain --config pop.toml --from 192.0.2.7 --connections 20
-  netguard explain --allow 10.0.0.0/8 --proxy-from 192.0.2.1 --from 192.0.2.1 --claimed 10.1.2.3
+  netguard explain --allow 10.0.0.0/8 --proxy-from 192.0.2.1 \\
+      --from 192.0.2.1 --claimed 10.1.2.3
   netguard explain --shed 'lag>250ms' --load lag=300ms --from 2001:db8::1 --json
   netguard explain --deny PARANOID --from 192.0.2.7 --name PARANOID
 

@@ -31,7 +31,8 @@ _EXAMPLES = """\
 examples:
   netguard lookup 192.0.2.7
   netguard lookup 2001:db8::1 --dns 127.0.0.1:5353 --within 1s --json
-  ALL_PROXY=socks5h://127.0.0.1:9050 netguard lookup 192.0.2.7 --dns 192.0.2.53 --proxy env
+  ALL_PROXY=socks5h://127.0.0.1:9050 \\
+      netguard lookup 192.0.2.7 --dns 192.0.2.53 --proxy env
 
 exit status: 0 for a verified name, 1 for a mistake, 2 when the address has none, 3 when that could not be found out.
 """

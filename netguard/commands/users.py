@@ -26,7 +26,7 @@ The file is made, with mode 0600, by the first 'add'. Nobody else may read it, n
 _EXAMPLES = """\
 examples:
   netguard users -a /etc/netguard/accounts add alice --generate
-  netguard users -a /etc/netguard/accounts add bob --secret-file -     (asks for it, or reads standard input)
+  netguard users -a /etc/netguard/accounts add bob --secret-file -
   netguard users -a /etc/netguard/accounts set bob --with apop --generate
   netguard users -a /etc/netguard/accounts list --json
   netguard users -a /etc/netguard/accounts remove alice

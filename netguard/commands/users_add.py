@@ -23,21 +23,25 @@ _KINDS = f"""\
 kinds of credential (--with, default: {credentials.DEFAULT}):
 {words.KIND_LIST}
 
-where the secrets come from (a secret is never an argument, for others see those):
-  --generate          makes a random secret of 160 bits for each kind and prints 'KIND SECRET' lines, once
-  --secret-file PATH  reads them, one a line, in the order of --with; '-' is standard input, and at a
-                      terminal one secret is asked for without showing it. With several kinds, a single line
-                      is the password, and all others are made and printed: APOP keeps its secret readable
-                      on the server, so it should not be the password too. Otherwise one line for each kind.
+where the secrets come from (never from an argument, for others see those):
+  --generate          makes a random secret of 160 bits for each kind and
+                      prints 'KIND SECRET' lines, once
+  --secret-file PATH  reads them, one a line, in the order of --with; '-' is
+                      standard input, and at a terminal one secret is asked for
+                      without showing it. With several kinds, a single line is
+                      the password, and all others are made and printed: APOP
+                      keeps its secret readable on the server, so it should not
+                      be the password too. Otherwise one line for each kind.
 """
 
 _ADD = f"Add a user with one or more credentials.\n\n{_KINDS}"
 _ADD_EXAMPLES = """\
 examples:
   netguard users -a accounts add alice --generate
-  netguard users -a accounts add bob --with apop,scram-sha-256 --generate --mailbox /srv/mail/bob
+  netguard users -a accounts add bob --with apop,scram-sha-256 --generate
   netguard users -a accounts add carol --secret-file /run/secrets/carol
-  printf '%s\\n' "$APOP" "$PW" | netguard users -a accounts add dave --with apop,password --secret-file -
+  printf '%s\\n' "$APOP" "$PW" |
+      netguard users -a accounts add dave --with apop,password --secret-file -
 """
 
 _SET = f"""\
@@ -48,7 +52,8 @@ A session that is open now goes on; the next login sees the change.
 _SET_EXAMPLES = """\
 examples:
   netguard users -a accounts set alice --with scram-sha-256 --secret-file -
-  netguard users -a accounts set alice --with totp --generate       (codes of an app, behind the password)
+  netguard users -a accounts set alice --with totp --generate
+  netguard users -a accounts set alice --mailbox /srv/mail/alice
   netguard users -a accounts set alice --without apop,mailbox --login-delay 30s
 """
 

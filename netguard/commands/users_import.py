@@ -32,7 +32,8 @@ the status is then 1.
 _EXAMPLES = """\
 examples:
   netguard users -a accounts import /etc/dovecot/users --dry-run
-  netguard users -a accounts import /etc/dovecot/users --scheme PLAIN --with scram-sha-256,apop
+  netguard users -a accounts import /etc/dovecot/users \\
+      --scheme PLAIN --with scram-sha-256,apop
 """
 
 _MOST_OCTETS = 64 * 1024 * 1024

@@ -12,13 +12,14 @@ from netguard.accounts import credentials
 from netguard.accounts.names import check_name
 from netguard.accounts.settings import SETTINGS
 from netguard.commands.contract import Refusal
+from netguard.help_text import entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from netguard.accounts.store import Store
 
-KIND_LIST = "\n".join(f"  {kind.name:15}{kind.summary}" for kind in credentials.KINDS.values())
+KIND_LIST = "\n".join(entry(f"  {kind.name}", kind.summary, 78, 17) for kind in credentials.KINDS.values())
 
 
 def accounts_argument(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -14,6 +16,8 @@ from twisted.python import usage
 
 from netguard import config as files
 from netguard.errors import OptionError
+from netguard.help_text import WIDEST, filled
+from netguard.help_text import width as terminal
 from netguard.options import Option, options_of, spelled_out
 from netguard.plugins import (
     admin,
@@ -39,7 +43,12 @@ CONCERNS: tuple[Concern, ...] = (
 )
 """What every service has besides its guards, in the order in which it is checked and joins."""
 
-_WIDTH = 100
+_RUNNING = (
+    "config",
+    *(name for concern in CONCERNS for name, *_ in (*concern.PARAMETERS, *concern.FLAGS)),
+    *("help", "version"),
+)
+"""The options that every plugin has besides its guards', in the order in which they are explained."""
 
 
 def _once(flag: str) -> Callable[[Any, str], None]:
@@ -166,18 +175,36 @@ class GuardOptions(usage.Options):
             house.when_reloaded(Rereading(path, self, getattr(self, "listens", [None]), house))
         return service
 
+    def opt_help(self) -> None:
+        """Display this help and exit."""
+        try:
+            sys.stdout.write(f"{self}\n")
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever reads it (`| head`) has had enough; Python would try again at its exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+    def __str__(self) -> str:
+        return f"{filled(self.getSynopsis(), terminal())}\n\n{self.getUsage()}"
+
     def getUsage(self, width: int | None = None) -> str:
-        """The help: the plugin's own options, then the guards one by one, with units, examples and defaults."""
-        width = min(width or _WIDTH, _WIDTH)
-        own = [name.rstrip("=") for name in self.longOpt if name.rstrip("=") not in words()]
-        parts = [self.about.strip(), _chunk("Options:", [(name, self._doc(name)) for name in own], width)]
-        parts += [self._guard_usage(guard, width) for guard in CATALOGUE]
-        parts.append(_chunk("All guards", [(f"{OBSERVE}=", _OBSERVE_HELP)], width))
+        """The help: the plugin's own options, how it runs, then the guards one by one, with units and defaults."""
+        columns = terminal() if width is None else min(width, WIDEST)
+        names = {name.rstrip("="): name for name in self.longOpt if name.rstrip("=") not in words()}
+        running = {name: names.pop(name) for name in _RUNNING}
+        own = sorted(names.values(), key=lambda name: not hasattr(self, f"opt_{name.rstrip('=').replace('-', '_')}"))
+        chunks = {"What it serves": own, "How it runs": running.values()}
+        parts = [f"{filled(self.about, columns)}\n" if self.about else ""]
+        parts += [
+            _chunk(what, [(name, self._doc(name)) for name in row], columns) for what, row in chunks.items() if row
+        ]
+        parts += [self._guard_usage(guard, columns) for guard in CATALOGUE]
+        parts.append(_chunk("All guards", [(f"{OBSERVE}=", _OBSERVE_HELP)], columns))
         parts.append("Any option of a guard is switched off by 'off', as in --idle off.\n")
         return "\n".join(part for part in parts if part)
 
     def _doc(self, name: str) -> str:
-        return " ".join((self.docs.get(name) or "").split())
+        return " ".join((self.docs.get(name.rstrip("=")) or "").split())
 
     def _guard_usage(self, guard: type, width: int) -> str:
         summary = (guard.__doc__ or "").strip().partition("\n")[0]
@@ -226,10 +253,10 @@ def _spelling(flag: str, word: str) -> str:
 
 
 def _chunk(title: str, rows: Iterable[tuple[str, str]], width: int) -> str:
-    lines = [title]
+    lines = textwrap.wrap(title, width, subsequent_indent="    ")
     for name, text in rows:
         lines.append(f"  --{name}")
-        lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8)
+        lines += textwrap.wrap(text, width, initial_indent=" " * 8, subsequent_indent=" " * 8, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 

@@ -39,12 +39,13 @@ class Options(LoginOptions, ServiceOptions):
         "--maildir 'DIR/{user}' --accounts FILE [--tls PEM]... [--listen ENDPOINT]... [guard options] | --demo [DIR]"
     )
     surface = "pop"
-    about = """
+    about = r"""
 A POP3 server for Maildirs. No password travels in clear: logins are by SASL (SCRAM, and more inside TLS), by APOP,
 and by USER and PASS inside TLS only. Every connection is guarded.
 
   netguard users -a accounts.sqlite add alice --generate
-  twistd -n netguard-pop --maildir '/var/mail/{user}' --accounts accounts.sqlite --tls server.pem
+  twistd -n netguard-pop --maildir '/var/mail/{user}' \
+      --accounts accounts.sqlite --tls server.pem
   twistd -n netguard-pop --demo
 """
     optParameters = [  # noqa: RUF012 - twisted.python.usage gathers these lists from the classes

@@ -48,9 +48,11 @@ class Options(ServiceOptions):
 Stands in front of a TCP server in any language: every connection is guarded, and what passes is passed on to a
 backend, byte for byte, both ways.
 
-  twistd -n netguard-relay --listen tcp:8080 --to tcp:127.0.0.1:80 --max-per-peer 20
-  twistd -n netguard-relay --listen tcp:6379 --to tcp:10.0.0.5:6379,tcp:10.0.0.6:6379 --check 5s
-  twistd -n netguard-relay --listen tls:993 --tls server.pem --to tls:mail.example:993 --send-proxy v2
+  twistd -n netguard-relay --listen tcp:8080 --to tcp:127.0.0.1:80 --idle 30s
+  twistd -n netguard-relay --listen tcp:6379 --check 5s \
+      --to tcp:10.0.0.5:6379,tcp:10.0.0.6:6379
+  twistd -n netguard-relay --listen tls:993 --tls server.pem \
+      --to tls:mail.example:993 --send-proxy v2
 """
     optParameters = [  # noqa: RUF012 - twisted.python.usage gathers these lists from the classes
         ["balance", None, "round-robin", f"which backend is next, of several: {' (default) or '.join(BALANCES)}"],

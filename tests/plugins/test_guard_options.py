@@ -168,7 +168,7 @@ def test_help_explains_every_option_with_its_unit_an_example_and_its_default() -
     """Who reads the help can write the option."""
     text = re.sub(r"\s+", " ", str(parsed(kind=PopLike)))
     assert "Serves something." in text
-    assert "--maildir where the mail is" in text
+    assert "--maildir= where the mail is" in text
     for guard in CATALOGUE:
         assert f"{guard.__name__}: " in text
         for one in options_of(guard):
