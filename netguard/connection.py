@@ -13,14 +13,12 @@ from twisted.internet.interfaces import ISSLTransport
 from netguard import plan
 from netguard.errors import OpeningFailed
 from netguard.facts import Facts, Way
-from netguard.meter import Taps, looks_of
 from netguard.verbs import Misdeed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from netguard.errors import Reason
     from netguard.plan import Calls, Do, Plan, Watch, When
+    from netguard.taps import Look
 
 UNCONNECTED = 60.0
 """Seconds after which a connection that still has no transport never will have one."""
@@ -69,15 +67,13 @@ class Connection(Facts):
             self._plan = self.house.memory.extend(self._plan, when, limit, do)
             self.meter.due = min(self.meter.due, when(self, limit))
 
-    def tap(self, look: Callable[[bytes], object]) -> None:
-        """Show every chunk that comes to ``look``, before it is delivered."""
-        before = self.meter.tap
-        self.meter.tap = look if before is None else Taps([*looks_of(before), look])
+    def tap(self, look: Look) -> None:
+        """Call ``look`` with the connection and every chunk that comes, before it is delivered."""
+        self.meter.tap = self.house.memory.with_look(self.meter.tap, look)
 
-    def untap(self, look: Callable[[bytes], object]) -> None:
+    def untap(self, look: Look) -> None:
         """Show no more chunks to ``look``; without anybody to show them to, they cost nothing again."""
-        left = [each for each in looks_of(self.meter.tap) if each != look]
-        self.meter.tap = Taps(left) if len(left) > 1 else next(iter(left), None)
+        self.meter.tap = self.house.memory.without_look(self.meter.tap, look)
 
     def pause(self, who: str, way: Way = "in") -> None:
         """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
@@ -211,7 +207,10 @@ class Connection(Facts):
         self._plan = plan.EMPTY
         self._settlers = plan.NOTHING
         for each in ends.all:
-            self._call(each, "at_end")
+            try:
+                each(self)
+            except Exception:  # noqa: BLE001 - as in _call, without which this is quicker
+                self.house.failed(self, "at_end")
 
     def secure(self) -> None:
         """A TLS handshake begins, or has begun below us."""

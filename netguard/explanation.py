@@ -237,7 +237,7 @@ class _Asking:
         house = self.house
         address = address_of(self.supposed.host, self.supposed.port)
         connection = Wrapper(house, address, 0).connection
-        house.opening.begin(connection)
+        house.opening.begin(connection, house.opening.whole)
         house.quiet.taken()  # of those who are there already
         asking = {guard for guard, _ in house.opening.questions}
         for guard, opener in house.opening.questions:

@@ -143,7 +143,7 @@ class GuardedFactory(Admission, Ending):
             self._sweep.wake()
             self._reports.turned_away(host, port, next(_numbers), answer)
             return None
-        caller.openers = answer
+        caller.rest = answer
         return caller
 
     def admit(
@@ -162,11 +162,13 @@ class GuardedFactory(Admission, Ending):
         self._sweep.wake()
         wrapper = kind(self, addr, next(_numbers), caller)
         connection = wrapper.connection
-        self.opening.begin(connection)
         if self.closed:
             connection.refuse(Draining())
-        openers = self.opening.openers if caller is None else caller.openers
-        early = self.opening.ask(connection, iter(openers), addr)
+        early = None
+        if connection.state == "opening":
+            rest = self.opening.whole if caller is None else caller.rest
+            self.opening.begin(connection, rest)
+            early = self.opening.ask(connection, iter(rest.openers), addr)
         try:
             if early is None:
                 self._build(wrapper, addr)

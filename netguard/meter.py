@@ -11,11 +11,12 @@ after the reactor has been busy for longer than the limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import inf
 from typing import Any, Protocol, TypeVar
 
 from netguard.outflow import progress, queued
+from netguard.taps import Look
 
 CLOSED = -1
 """A mark that every byte crosses: what follows goes the slow way."""
@@ -43,34 +44,6 @@ class Outgoing:
     def __init__(self, now: float, figure: int) -> None:
         self.since = self.took = now
         self.base = self.figure = figure
-
-
-Look = Callable[[bytes], object]
-
-
-class Taps:
-    """Several who see every chunk.
-
-    Args:
-        looks: they, in the order in which they see it.
-    """
-
-    __slots__ = ("looks",)
-
-    def __init__(self, looks: Iterable[Look]) -> None:
-        self.looks = tuple(looks)
-
-    def __call__(self, data: bytes) -> None:
-        """Show it to all who were there when it came."""
-        for look in self.looks:
-            look(data)
-
-
-def looks_of(tap: Look | None) -> tuple[Look, ...]:
-    """Who sees chunks: nobody, one, or several."""
-    if tap is None:
-        return ()
-    return tap.looks if isinstance(tap, Taps) else (tap,)
 
 
 class Meter:

@@ -13,6 +13,7 @@ from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
+import attrs
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
@@ -22,13 +23,15 @@ from netguard.connection import UNCONNECTED
 from netguard.early import Early
 from netguard.errors import OpeningFailed, Reason
 from netguard.guard import LATER, Gate, Opener, Stages
+from netguard.recorder import NotAlikeError, Recorder
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from netguard.connection import Connection
     from netguard.guard import Guard, Heard, Newcomer
-    from netguard.plan import Do, Memory, Plan
+    from netguard.plan import Calls, Memory, Plan
+    from netguard.taps import Look
 
 _OURS = "netguard.guards."
 
@@ -50,53 +53,17 @@ class House(Protocol):
         """Tell that code called for this connection raised; the exception is the current one."""
 
 
-class _NotAlikeError(Exception):
-    """The guard asked for more than a recorder can tell it."""
+@attrs.frozen
+class Rest:
+    """What is left to do with a connection when its peer has passed some gates.
 
+    Args:
+        openers: whom to ask, or to let count it, in this order.
+        ends: what is called when it has ended.
+    """
 
-class Recorder:
-    """Stands for every connection: takes marks and deadlines, and knows nothing else."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.memory = memory
-        self.plan: Plan = plan.EMPTY
-        self.ends: tuple[Do, ...] = ()
-        self.settlers: tuple[Do, ...] = ()
-
-    def after(self, seconds: float, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.after`."""
-        self._watch(plan.age, seconds, do)
-
-    def when_silent(self, seconds: float, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.when_silent`."""
-        self._watch(plan.silence, seconds, do)
-
-    def when_stalled(self, seconds: float, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.when_stalled`."""
-        self._watch(plan.stall, seconds, do)
-
-    def when_received(self, count: int, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.when_received`."""
-        self._watch(plan.received, count, do)
-
-    def when_sent(self, count: int, do: Do, *, held: bool = False) -> None:
-        """As :meth:`netguard.connection.Connection.when_sent`."""
-        self._watch(plan.written if held else plan.sent, count, do)
-
-    def settled(self, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.settled`."""
-        self.settlers = (*self.settlers, do)
-
-    def at_end(self, do: Do) -> None:
-        """As :meth:`netguard.connection.Connection.at_end`."""
-        self.ends = (*self.ends, do)
-
-    def _watch(self, when: plan.When, limit: float, do: Do) -> None:
-        self.plan = self.memory.extend(self.plan, when, limit, do)
-
-    def __getattr__(self, name: str) -> Any:
-        """Every fact, and every verb that acts, is one connection's own."""
-        raise _NotAlikeError(name)
+    openers: list[Opener]
+    ends: Calls
 
 
 class Opening:
@@ -109,7 +76,7 @@ class Opening:
 
     Attributes:
         questions: what has to be called with each connection, in order, each with the guard that asks.
-        openers: the same without the guards.
+        whole: what is to be done with a connection about which nobody has been asked.
         installed: the guards, each with what it answered.
         gates: the first of the openers, as far as they can decide without a connection.
     """
@@ -121,18 +88,14 @@ class Opening:
         self._of_peers: list[tuple[Guard, Opener]] = []
         self._plan: Plan = plan.EMPTY
         self._ends = self._settlers = house.memory.nothing
+        self._tap: Look | None = None
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
         self.questions = [*self._of_sockets, *self._of_peers]
-        self.openers = [opener for _, opener in self.questions]
         self.gates = _leading_gates(self.questions)
-        entered = [gate.enter for gate in self.gates]
-        left = [
-            [*(each for each in entered[:passed] if each is not None), *self.openers[passed:]]
-            for passed in range(len(entered) + 1)
-        ]
-        self._left = left[-1]
-        self._gates = [(gate.why, left[passed]) for passed, gate in enumerate(self.gates)]
+        rests = [self._behind(passed) for passed in range(len(self.gates) + 1)]
+        self.whole, self._rest = rests[0], rests[-1]
+        self._gates = [(gate.why, rest) for gate, rest in zip(self.gates, rests, strict=False)]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
 
@@ -150,9 +113,18 @@ class Opening:
 
     def _own(self, opener: Opener, guard: Guard) -> None:
         """What watches and calls of connections are shared for: the guard, and what it has installed."""
-        parts = (opener.why, opener.enter, opener.ask) if isinstance(opener, Gate) else (opener,)
+        parts = (opener.why, opener.enter, opener.ask, opener.leave) if isinstance(opener, Gate) else (opener,)
         for each in parts:
             self._house.memory.own(getattr(each, "__self__", guard))
+
+    def _behind(self, passed: int) -> Rest:
+        """What is left to do when so many gates have been passed."""
+        gates, ends = self.gates[:passed], self._ends
+        for gate in gates:
+            if gate.leave is not None:
+                ends = self._house.memory.calls(ends, gate.leave)
+        entered = [gate.enter for gate in gates if gate.enter is not None]
+        return Rest([*entered, *(opener for _, opener in self.questions[passed:])], ends)
 
     def _record(self, opener: Opener) -> bool:
         """Open a guard once for all connections, if that can be done."""
@@ -160,7 +132,7 @@ class Opening:
         recorder = Recorder(memory)
         try:
             opener(recorder)
-        except _NotAlikeError:
+        except NotAlikeError:
             return False
         for each in recorder.plan.watches:
             self._plan = memory.extend(self._plan, each.when, each.limit, each.do)
@@ -168,34 +140,42 @@ class Opening:
             self._ends = memory.calls(self._ends, do)
         for do in recorder.settlers:
             self._settlers = memory.calls(self._settlers, do)
+        for look in recorder.looks:
+            self._tap = memory.with_look(self._tap, look)
         return True
 
-    def begin(self, connection: Connection) -> None:
-        """Give a new connection what all connections get."""
-        connection.take_over(self._plan, self._ends, self._settlers)
+    def begin(self, connection: Connection, rest: Rest) -> None:
+        """Give a new connection what all connections get, and those that have passed the same gates.
+
+        Args:
+            connection: a connection that nobody has refused.
+            rest: what is left to do with it: next, :meth:`ask` its openers.
+        """
+        connection.take_over(self._plan, rest.ends, self._settlers)
         meter = connection.meter
+        meter.tap = self._tap
         meter.received_mark = self._plan.received_mark
         meter.sent_mark = self._plan.sent_mark
         meter.due = connection.opened + min(self._soonest * self._house.service.patience, UNCONNECTED)
 
-    def judge(self, newcomer: Newcomer) -> Reason | list[Opener]:
+    def judge(self, newcomer: Newcomer) -> Reason | Rest:
         """Decide about a newcomer as far as that can be done before there is a connection.
 
         Args:
             newcomer: whom it is about.
 
         Returns:
-            Why it is refused, or whom else to ask with its connection.
+            Why it is refused, or what is left to do with its connection.
         """
-        left = self._left
+        rest = self._rest
         try:
-            for why, left in self._gates:
+            for why, rest in self._gates:
                 answer = why(newcomer)
                 if answer is not None:
-                    return left if answer is LATER else answer
+                    return rest if answer is LATER else answer
         except Exception:  # noqa: BLE001 - it will fail again with the connection, for which that can be told
-            return left
-        return self._left
+            return rest
+        return self._rest
 
     def ask(self, connection: Connection, openers: Iterator[Opener], address: IAddress | None) -> Early | None:
         """Ask guards in turn, until one refuses or needs time.

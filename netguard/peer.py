@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -136,12 +136,12 @@ class Caller(Addressed):
         now: the present moment.
 
     Attributes:
-        openers: who is still to be asked, once its connection is there.
+        rest: what is left to do with its connection, once that is there (:class:`netguard.opening.Rest`).
     """
 
-    __slots__ = ("now", "openers")
+    __slots__ = ("now", "rest")
 
-    openers: Iterable[Any]
+    rest: Any
 
     def __init__(self, host: str, port: int, now: float) -> None:
         self.be(host, port)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, cast
 
+from netguard.taps import Look, looks_of, tap_of
+
 Do = Callable[[Any], object]
 When = Callable[[Any, Any], float]
 
@@ -156,7 +158,7 @@ class Memory:
         """Take something for an owner."""
         self._owners[id(thing)] = thing
 
-    def lasting(self, do: Do) -> bool:
+    def lasting(self, do: Callable[..., object]) -> bool:
         """Whether ``do`` is a method of an owner."""
         return id(getattr(do, "__self__", None)) in self._owners
 
@@ -191,6 +193,25 @@ class Memory:
             if not known.private:
                 self._first(watches, known)
         return cast("Plan", known)
+
+    def with_look(self, tap: Look | None, look: Look) -> Look:
+        """What shows chunks to one more, shared when all of them are of owners."""
+        return cast("Look", self._tapped("with", tap, look, lambda: (*looks_of(tap), look)))
+
+    def without_look(self, tap: Look | None, look: Look) -> Look | None:
+        """What shows chunks to one less, or None when that was the last."""
+        return self._tapped("without", tap, look, lambda: tuple([each for each in looks_of(tap) if each != look]))
+
+    def _tapped(self, done: str, tap: Look | None, look: Look, looks: Callable[[], tuple[Look, ...]]) -> Look | None:
+        if not self.lasting(look):
+            return tap_of(looks())
+        key = done, tap, look
+        known = self._known.get(key, self)
+        if known is self:
+            known = tap_of(looks())
+            if all(map(self.lasting, looks_of(tap))):
+                self._first(key, known)
+        return cast("Look | None", known)
 
     def calls(self, before: Calls, do: Do) -> Calls:
         """Calls and one more, shared when all of them are of owners."""

@@ -196,10 +196,10 @@ class Connection(Newcomer, Protocol):
     def resume(self, who: str, way: Way = "in") -> None:
         """Take back ``who``'s pause; what others paused stays paused."""
 
-    def tap(self, look: Callable[[bytes], object]) -> None:
-        """Show every chunk that comes to ``look``, before it is delivered."""
+    def tap(self, look: Callable[[Any, bytes], object]) -> None:
+        """Call ``look`` with the connection and every chunk that comes, before it is delivered."""
 
-    def untap(self, look: Callable[[bytes], object]) -> None:
+    def untap(self, look: Callable[[Any, bytes], object]) -> None:
         """Show no more chunks to ``look``; a tap that has seen enough should say so, for each one costs."""
 
     def cut(self, reason: Reason) -> None:

@@ -98,7 +98,7 @@ class Wrapper(WritingMeter):
             return
         tap = self.tap
         if tap is not None:
-            tap(data)
+            tap(self.connection, data)
             if self.received_mark < 0:  # CLOSED
                 return
         self.protocol.dataReceived(data)

@@ -184,8 +184,8 @@ def test_a_cut_in_a_watch_silences_the_others(peer: Dialogue) -> None:
 def test_a_tap_sees_every_chunk_before_it_is_delivered(peer: Dialogue) -> None:
     """Two taps see it both, in their order."""
     seen: list[Any] = []
-    there(peer).tap(lambda data: seen.append((1, data, bytes(peer.application.received))))
-    there(peer).tap(lambda data: seen.append((2, data, bytes(peer.application.received))))
+    there(peer).tap(lambda _, data: seen.append((1, data, bytes(peer.application.received))))
+    there(peer).tap(lambda _, data: seen.append((2, data, bytes(peer.application.received))))
     peer.feed(b"ab", split=1)
     assert seen == [(1, b"a", b""), (2, b"a", b""), (1, b"b", b"a"), (2, b"b", b"a")]
 
@@ -195,14 +195,14 @@ def test_a_tap_that_has_seen_enough_is_taken_off(peer: Dialogue) -> None:
     connection = there(peer)
     seen: list[tuple[int, bytes]] = []
 
-    def first(data: bytes) -> None:
+    def first(_: object, data: bytes) -> None:
         seen.append((1, data))
         connection.untap(first)
 
-    def second(data: bytes) -> None:
+    def second(_: object, data: bytes) -> None:
         seen.append((2, data))
 
-    def third(data: bytes) -> None:
+    def third(_: object, data: bytes) -> None:
         seen.append((3, data))
 
     for each in (first, second, third):
@@ -220,7 +220,7 @@ def test_a_tap_that_has_seen_enough_is_taken_off(peer: Dialogue) -> None:
 
 def test_a_tap_may_cut(peer: Dialogue) -> None:
     """What it has seen is not delivered."""
-    there(peer).tap(lambda _: there(peer).cut(Expelled()))
+    there(peer).tap(lambda connection, _: connection.cut(Expelled()))
     peer.feed(b"x")
     assert peer.application.received == b""
     assert type(peer.application.reason) is Expelled

@@ -24,10 +24,9 @@ from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.penalties import Penalties
 from netguard.guards.proxy_protocol import ProxyProtocol
 from netguard.guards.write_stall import WriteStall
-from netguard.opening import OPENING, Recorder, _NotAlikeError
+from netguard.opening import OPENING
 from netguard.options import option
 from netguard.peer import Caller, address_of
-from netguard.plan import EMPTY, Memory
 from netguard.policy import Policy
 from netguard.testing import Application, connect
 from netguard.units import count
@@ -44,7 +43,7 @@ def test_guards_that_are_the_same_for_all_are_opened_once() -> None:
     """Their plan is every connection's, and one object."""
     marks = ByteLimit(item=10, queue=20), Bandwidth(sent=9)
     opening = opened(Lifetime("1h"), IdleTimeout("5m"), WriteStall("1m"), *marks)
-    assert opening.openers == []
+    assert opening.whole.openers == []
     factory: GuardedFactory = Policy(Lifetime("1h"), IdleTimeout("5m")).wrap(Factory.forProtocol(Application), Clock())
     first, second = connect(factory).connection, connect(factory).connection
     assert first is not None
@@ -106,30 +105,11 @@ def test_what_one_of_ours_does_late_or_slowly_is_not_recorded(monkeypatch: pytes
     for each in (Slow, Looks):
         monkeypatch.setattr(each, "__module__", "netguard.guards.some")
     peer = connect(Policy(Slow(), Looks()))
-    assert len(peer.factory.opening.openers) == 2
+    assert len(peer.factory.opening.whole.openers) == 2
     assert len(asked) == 2
     assert peer.connection in asked
     assert "192.0.2.1" in asked
     assert peer.application is not None
-
-
-def test_a_recorder_takes_what_is_alike_and_knows_nothing_else() -> None:
-    """Every verb that sets something, and no fact."""
-    recorder = Recorder(Memory())
-    recorder.after(1, print)
-    recorder.when_silent(2, print)
-    recorder.when_stalled(3, print)
-    recorder.when_received(4, print)
-    recorder.when_sent(5, print)
-    recorder.when_sent(6, print, held=True)
-    recorder.settled(print)
-    recorder.at_end(print)
-    assert [each.limit for each in recorder.plan.watches] == [1, 2, 3, 4, 5, 6]
-    assert (recorder.plan.sent_mark, recorder.settlers, recorder.ends) == (5, (print,), (print,))
-    assert EMPTY.watches == ()
-    for name in ("host", "cut", "refuse", "pause", "tap", "received"):
-        with pytest.raises(_NotAlikeError):
-            getattr(recorder, name)
 
 
 def test_what_is_recorded_for_the_end_and_the_settling_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +135,7 @@ def test_what_is_recorded_for_the_end_and_the_settling_is_called(monkeypatch: py
 
     monkeypatch.setattr(Ours, "__module__", "netguard.guards.some")
     peer = connect(Ours())
-    assert peer.factory.opening.openers == []
+    assert peer.factory.opening.whole.openers == []
     assert peer.connection is not None
     number = peer.connection.number
     peer.connection.settle()
@@ -169,7 +149,7 @@ def test_factories_beside_each_other_share_what_equal_guards_made() -> None:
     first = Policy(ConnectionLimit(total=5), FirstByteTimeout("5s")).wrap(Factory.forProtocol(Application), clock)
     second = Policy(ConnectionLimit(total=5)).wrap(Factory.forProtocol(Application), clock, beside=first)
     third = Policy(ConnectionLimit(total=6)).wrap(Factory.forProtocol(Application), clock, beside=first)
-    (one,), (two,), (three,) = (each.opening.openers for each in (first, second, third))
+    (one,), (two,), (three,) = (each.opening.whole.openers for each in (first, second, third))
     assert one == two
     assert one != three
 
@@ -279,7 +259,7 @@ class Doors:
     def calls(self, found: Any) -> list[tuple[str, int]]:
         """What has been called, and then what is called of those who are left to be asked."""
         called, self.called = self.called, []
-        for opener in found:
+        for opener in found.openers:
             opener(None)
         return [*called, *self.called]
 

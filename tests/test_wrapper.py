@@ -212,11 +212,10 @@ def test_a_tap_sees_what_is_delivered_and_may_end_it() -> None:
     peer = connect(Lifetime("1h"), Application)
     seen: list[bytes] = []
 
-    def look(data: bytes) -> None:
+    def look(connection: Any, data: bytes) -> None:
         seen.append(data)
         if data == b"bad":
-            assert peer.connection is not None
-            peer.connection.cut(Expelled())
+            connection.cut(Expelled())
 
     wrapper_of(peer).tap = look
     peer.feed(b"good")

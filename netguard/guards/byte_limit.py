@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sys import maxsize
 
+from attrs import Factory, field
+
 from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
 from netguard.guard import Connection, Guard, frozen
 from netguard.options import option
@@ -45,6 +47,11 @@ class ByteLimit(Guard):
         r"What ends an item for max-item: text such as \n, \r\n or \x00.",
         default=b"\n",
     )
+    _whole: int = field(init=False, repr=False, eq=False, default=Factory(lambda self: self.whole(), takes_self=True))
+
+    def whole(self) -> int:
+        """Bytes of the longest chunk that can be told to be whole items by its end alone."""
+        return ItemCounter(self.item or 0, self.delimiter).whole
 
     def open(self, connection: Connection) -> None:
         """Set the marks."""
@@ -53,7 +60,7 @@ class ByteLimit(Guard):
         if self.sent is not None:
             connection.when_sent(self.sent, self.cut_out)
         if self.item is not None:
-            connection.when_received(0, self.begin_items)
+            connection.tap(self.look)
         if self.queue is not None:
             connection.when_sent(self.queue, self.look_at_queue, held=True)
 
@@ -65,9 +72,13 @@ class ByteLimit(Guard):
         """As much was sent as may be, and at least one byte is to follow."""
         connection.cut(TooMuchSent(self.sent, connection.sent + 1))
 
-    def begin_items(self, connection: Connection) -> None:
-        """The first byte came: from here on, every chunk is looked at."""
-        connection.tap(Items(self, connection).look)
+    def look(self, connection: Connection, data: bytes) -> None:
+        """Look at a chunk where nothing has to be remembered: most are whole items, and nothing to count."""
+        if len(data) > self._whole or not data.endswith(self.delimiter):
+            items = Items(self, connection)
+            connection.untap(self.look)
+            connection.tap(items.look)
+            items.count(data)
 
     def look_at_queue(self, connection: Connection) -> None:
         """So much was written that the queue might be full: measure it, and say when that can next be so."""
@@ -94,7 +105,7 @@ class Items(ItemCounter):
         self.limits = limits
         self.connection = connection
 
-    def look(self, data: bytes) -> None:
+    def look(self, _: Connection, data: bytes) -> None:
         """Look at one chunk; most are whole items, and nothing to count."""
         if len(data) > self.whole or not data.endswith(self.delimiter):
             self.count(data)

@@ -42,8 +42,8 @@ class ConnectionLimit(Guard):
         self.settable(house, "total", crowd.admit)
         self.settable(house, "per_peer", crowd.admit_of_one)
         return Stages(
-            Gate(crowd.is_full, crowd.arrive) if self.total else None,
-            Gate(crowd.has_many, crowd.come) if self.per_peer else None,
+            Gate(crowd.is_full, crowd.arrive, leave=crowd.depart) if self.total else None,
+            Gate(crowd.has_many, crowd.come, leave=crowd.leave) if self.per_peer else None,
         )
 
 
@@ -79,10 +79,9 @@ class Crowd:
         # Who only observes lets in more than there may be.
         return self.no_more if self.total == self.most else TooManyConnections(self.most, self.total + 1)
 
-    def arrive(self, connection: Connection) -> None:
+    def arrive(self, _: Connection) -> None:
         """Count a socket in."""
         self.total += 1
-        connection.at_end(self.depart)
 
     def depart(self, _: Connection) -> None:
         """One has gone."""
@@ -100,11 +99,12 @@ class Crowd:
         key = connection.key(self.prefix)
         if key is not None:
             self.peers[key] = self.peers.get(key, 0) + 1
-            connection.at_end(self.leave)
 
     def leave(self, connection: Connection) -> None:
         """One of a peer's has gone."""
         key = connection.key(self.prefix)
-        self.peers[key] -= 1
-        if not self.peers[key]:
+        there = self.peers.get(key, 0)
+        if there > 1:
+            self.peers[key] = there - 1
+        elif there:
             del self.peers[key]

@@ -79,15 +79,16 @@ class Arrivals:
 
     def are_many(self, newcomer: Newcomer) -> Reason | None:
         """Whether nothing is left for all. Nothing is used up before it is known who the peer is."""
-        return None if self.all.is_left(self.total, newcomer.now) else self.too_fast
+        now = newcomer.now
+        return None if self.total <= now or self.all.is_left(self.total, now) else self.too_fast
 
     def are_many_of_one(self, newcomer: Newcomer) -> Reason | None:
         """Whether nothing is left for all, or for this peer."""
         now = newcomer.now
-        if not self.all.is_left(self.total, now):
+        if self.total > now and not self.all.is_left(self.total, now):
             return self.too_fast
         whole = self.peers.get(newcomer.key(self.prefix), now)
-        return None if self.one.is_left(whole, now) else self.one_too_fast
+        return None if whole <= now or self.one.is_left(whole, now) else self.one_too_fast
 
     def come(self, connection: Connection) -> None:
         """Use up what is allowed, of either limit; nothing where somebody who observes would have refused."""

@@ -108,11 +108,18 @@ class ProxyProtocol(Guard):
 
     def watch(self, connection: Connection) -> Reader | None:
         """Look out for a header that must not come."""
-        watch = _Unlisted(connection)
         if connection.awaits_tls:
-            return watch
-        connection.tap(watch)
+            return _Unlisted(connection)
+        connection.tap(self.look)
         return None
+
+    def look(self, connection: Connection, data: bytes) -> None:
+        """Look at the first bytes; what may yet become a header is looked at further."""
+        connection.untap(self.look)
+        if is_header(data) is not False:
+            watch = _Unlisted(connection)
+            connection.tap(watch.look)
+            watch.look(connection, data)
 
 
 class _Listed:
@@ -167,11 +174,11 @@ class _Unlisted:
         told = self._is_header(data)
         return Heard(self.begun) if told is not None or not data else None
 
-    def __call__(self, data: bytes) -> None:
+    def look(self, connection: Connection, data: bytes) -> None:
         """Look at what the application gets."""
         if self._is_header(data) is not None:
             self.begun = b""
-            self.connection.untap(self)
+            connection.untap(self.look)
 
     def _is_header(self, data: bytes) -> bool | None:
         self.begun = data if not self.begun else self.begun + data

@@ -22,7 +22,7 @@ half-closes, vanishes. A test reads as a dialogue::
         def open(self, connection):
             seen = 0
 
-            def look(data):
+            def look(connection, data):
                 nonlocal seen
                 seen += data.count(b"\n")
                 if seen > self.lines:

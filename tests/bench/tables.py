@@ -103,9 +103,9 @@ def _ask(factory: GuardedFactory, peers: list[Any]) -> tuple[float, float]:
         refused.add(isinstance(answer, Reason))
         if not isinstance(answer, Reason):
             connection = Wrapper(factory, address, 0, caller).connection
-            opening.begin(connection)
+            opening.begin(connection, answer)
             began = clock()
-            opening.ask(connection, iter(answer), address)
+            opening.ask(connection, iter(answer.openers), address)
             counted += clock() - began
             connection.end()
     assert len(refused) == 1

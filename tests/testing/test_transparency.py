@@ -105,7 +105,7 @@ class Meddles(Guard):
 
     def raises(self, connection: Any) -> None:
         """At each chunk."""
-        connection.tap(lambda _: 1 / 0)
+        connection.tap(lambda *_: 1 / 0)
 
     def writes(self, connection: Any) -> None:
         """Something of its own."""
