@@ -9,6 +9,7 @@ other authors, since nobody knows what else their ``open`` does.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator
+from functools import reduce
 from inspect import iscoroutinefunction
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,10 +60,12 @@ class Rest:
 
     Args:
         openers: whom to ask, or to let count it, in this order.
+        settlers: what is called when the application says that it is past its login.
         ends: what is called when it has ended.
     """
 
     openers: list[Opener]
+    settlers: Calls
     ends: Calls
 
 
@@ -113,18 +116,19 @@ class Opening:
 
     def _own(self, opener: Opener, guard: Guard) -> None:
         """What watches and calls of connections are shared for: the guard, and what it has installed."""
-        parts = (opener.why, opener.enter, opener.ask, opener.leave) if isinstance(opener, Gate) else (opener,)
+        parts = attrs.astuple(opener, recurse=False) if isinstance(opener, Gate) else (opener,)
         for each in parts:
             self._house.memory.own(getattr(each, "__self__", guard))
 
     def _behind(self, passed: int) -> Rest:
         """What is left to do when so many gates have been passed."""
-        gates, ends = self.gates[:passed], self._ends
-        for gate in gates:
-            if gate.leave is not None:
-                ends = self._house.memory.calls(ends, gate.leave)
+        gates, calls = self.gates[:passed], self._house.memory.calls
         entered = [gate.enter for gate in gates if gate.enter is not None]
-        return Rest([*entered, *(opener for _, opener in self.questions[passed:])], ends)
+        return Rest(
+            [*entered, *(opener for _, opener in self.questions[passed:])],
+            reduce(calls, [gate.settle for gate in gates if gate.settle is not None], self._settlers),
+            reduce(calls, [gate.leave for gate in gates if gate.leave is not None], self._ends),
+        )
 
     def _record(self, opener: Opener) -> bool:
         """Open a guard once for all connections, if that can be done."""
@@ -151,7 +155,7 @@ class Opening:
             connection: a connection that nobody has refused.
             rest: what is left to do with it: next, :meth:`ask` its openers.
         """
-        connection.take_over(self._plan, rest.ends, self._settlers)
+        connection.take_over(self._plan, rest.ends, rest.settlers)
         meter = connection.meter
         meter.tap = self._tap
         meter.received_mark = self._plan.received_mark

@@ -15,6 +15,7 @@ from netguard.taps import Look, looks_of, tap_of
 
 Do = Callable[[Any], object]
 When = Callable[[Any, Any], float]
+_Tapped = dict[tuple[Look | None, Look], Look | None]
 
 _MOST = 4096
 """So many watches and plans are remembered for sharing; then the memory starts afresh."""
@@ -152,6 +153,8 @@ class Memory:
     def __init__(self) -> None:
         self._owners: dict[int, object] = {}
         self._known: dict[Any, Any] = {}
+        self._more: _Tapped = {}
+        self._less: _Tapped = {}
         self.nothing = Calls(shared=True)
 
     def own(self, thing: object) -> None:
@@ -194,24 +197,25 @@ class Memory:
                 self._first(watches, known)
         return cast("Plan", known)
 
-    def with_look(self, tap: Look | None, look: Look) -> Look:
+    def with_look(self, tap: Look | None, look: Look) -> Look | None:
         """What shows chunks to one more, shared when all of them are of owners."""
-        return cast("Look", self._tapped("with", tap, look, lambda: (*looks_of(tap), look)))
+        try:
+            return self._more[tap, look]
+        except (KeyError, TypeError):  # it is new, or cannot be hashed and so is no method
+            return self._tapped(self._more, tap, look, (*looks_of(tap), look))
 
     def without_look(self, tap: Look | None, look: Look) -> Look | None:
-        """What shows chunks to one less, or None when that was the last."""
-        return self._tapped("without", tap, look, lambda: tuple([each for each in looks_of(tap) if each != look]))
+        """What shows chunks to one less; None when that was the last."""
+        try:
+            return self._less[tap, look]
+        except (KeyError, TypeError):
+            return self._tapped(self._less, tap, look, tuple(each for each in looks_of(tap) if each != look))
 
-    def _tapped(self, done: str, tap: Look | None, look: Look, looks: Callable[[], tuple[Look, ...]]) -> Look | None:
-        if not self.lasting(look):
-            return tap_of(looks())
-        key = done, tap, look
-        known = self._known.get(key, self)
-        if known is self:
-            known = tap_of(looks())
-            if all(map(self.lasting, looks_of(tap))):
-                self._first(key, known)
-        return cast("Look | None", known)
+    def _tapped(self, known: _Tapped, tap: Look | None, look: Look, looks: tuple[Look, ...]) -> Look | None:
+        made = tap_of(looks)
+        if len(known) < _MOST and all(map(self.lasting, (*looks_of(tap), look))):
+            known[tap, look] = made
+        return made
 
     def calls(self, before: Calls, do: Do) -> Calls:
         """Calls and one more, shared when all of them are of owners."""

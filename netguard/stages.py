@@ -37,13 +37,15 @@ class Gate:
             give the same reason again and again.
         enter: is called with the connection of one that passes, for whoever has to count it.
         ask: is called with the connection when the answer was :data:`LATER`.
+        settle: is called with the connection of one that entered, when the application says that it is past its login.
         leave: is called with the connection of one that entered, once, when it has ended, be it that ``enter`` raised.
-            Said here, it costs less than if ``enter`` said it to each (:meth:`netguard.verbs.Connection.at_end`).
+            Said here, these cost less than if ``enter`` said them to each connection.
     """
 
     why: Callable[[Any], Reason | Later | None]
     enter: Opener | None = None
     ask: Opener | None = None
+    settle: Callable[[Any], object] | None = None
     leave: Callable[[Any], object] | None = None
 
     def __call__(self, connection: Any) -> Awaitable[object] | Reader | None:
@@ -54,8 +56,11 @@ class Gate:
             then = self.ask
         elif answer is not None and connection.refuse(copy(answer)):  # its own: who raises it adds to its traceback
             return None
-        if self.leave is not None and then is self.enter:
-            connection.at_end(self.leave)
+        if then is not None and then is self.enter:
+            if self.settle is not None:
+                connection.settled(self.settle)
+            if self.leave is not None:
+                connection.at_end(self.leave)
         return None if then is None else then(connection)
 
 

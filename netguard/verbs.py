@@ -109,6 +109,10 @@ class Connection(Newcomer, Protocol):
     """
 
     @property
+    def number(self) -> int:
+        """Unique within the process; the ``session`` of its events."""
+
+    @property
     def received(self) -> int:
         """Bytes that came from the peer."""
 

@@ -95,8 +95,9 @@ class Arrivals:
         now = connection.now
         key = None if self.limit.per_peer is None else connection.key(self.prefix)
         known = self.peers.get(key)
-        peer = self.one.after_one_more(now if known is None else known, now)
-        total = self.all.after_one_more(self.total, now)
+        one, every = self.one, self.all
+        peer = now + one.step if known is None or known <= now else one.after_one_more(known, now)
+        total = now + every.step if self.total <= now else every.after_one_more(self.total, now)
         if inf in (peer, total):
             return
         self.total = total

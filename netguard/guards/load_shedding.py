@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import inf
 from random import random
 from typing import Any
@@ -92,11 +92,10 @@ class LoadShedding(Guard):
     def install(self, house: House) -> Stages:
         """Begin to look at the signals, and to count. Where nobody is exempt, it need not be known who comes."""
         door = Door(self, house)
-        count = door.count if self.limit else None
         if self.exempt is not None:
-            return Stages(peer=Gate(door.closed, count))
+            return Stages(peer=door.gate(door.closed))
         strained = None if door.strain is None else Gate(door.strain.refuses)
-        return Stages(strained, Gate(door.crowded, count) if self.limit else None)
+        return Stages(strained, door.gate(door.crowded) if self.limit else None)
 
 
 class Door:
@@ -113,6 +112,11 @@ class Door:
         self.strain = None if guard.shed is None else Strain(guard, guard.shed, house)
         self.counts = guard.limit is not None
         self.pending = Gradient(random) if isinstance(guard.limit, str) else Steady(guard.limit or 0)
+        self.counted: set[int] = set()
+
+    def gate(self, why: Callable[[Any], Reason | None]) -> Gate:
+        """What asks for a reason, and counts who is on the way if there is a limit to that."""
+        return Gate(why, self.count, settle=self.settle, leave=self.leave) if self.counts else Gate(why)
 
     def crowded(self, newcomer: Newcomer) -> TooManyPending | None:
         """Whether as many are on their way as may be."""
@@ -129,16 +133,18 @@ class Door:
     def count(self, connection: Connection) -> None:
         """Count a newcomer among those who are on their way."""
         if not self.exempt.contains(connection.packed) and self.pending.come(connection.now):
-            connection.settled(self.settle)
-            connection.at_end(self.leave)
+            self.counted.add(connection.number)
 
     def settle(self, connection: Connection) -> None:
         """One has arrived."""
-        self.pending.settle(connection.now, connection.age)
+        if connection.number in self.counted:
+            self.counted.remove(connection.number)
+            self.pending.settle(connection.now, connection.age)
 
     def leave(self, connection: Connection) -> None:
         """One is gone; if it had arrived before, that changes nothing."""
-        if connection.settled_at is None:
+        if connection.number in self.counted:
+            self.counted.remove(connection.number)
             self.pending.leave(connection.now)
 
 
