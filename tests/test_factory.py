@@ -38,7 +38,9 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
+from netguard.guards.load_shedding import LoadShedding
 from netguard.opening import OPENING
+from netguard.peer import address_of
 from netguard.policy import Policy
 from netguard.testing import Application, Echo, HalfCloseable, connect
 
@@ -291,6 +293,20 @@ def test_the_clock_is_the_global_reactors_when_none_is_given() -> None:
 
 
 # the end
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["open", "closed"])
+def test_who_is_refused_before_it_was_counted_is_not_counted_out(closing: bool) -> None:
+    """A place that was never taken is not given back: more would be let in than may be."""
+    factory: Any = Policy(ConnectionLimit(total=2, per_peer=2), LoadShedding(limit=2)).wrap(Factory(), Clock())
+    first, second = (answer for _, answer in factory.opening.installed)
+    crowd, door = first.socket.why.__self__, second.peer.why.__self__
+    caller = factory.meet("192.0.2.1", 7)
+    if closing:
+        factory.close()
+    factory.wrapped.buildProtocol = lambda _: None  # which is a refusal by the application
+    assert factory.admit(address_of("192.0.2.1", 7), caller=caller) is None
+    assert (crowd.total, crowd.peers, door.pending.pending, door.counted) == (0, {}, 0, set())
 
 
 def test_a_closed_factory_admits_nobody_and_keeps_who_is_in() -> None:

@@ -21,6 +21,15 @@ class Knocking:
     def __init__(self, *, observed: bool = False) -> None:
         self.observed = observed
         self.refused: list[Any] = []
+        self.told: list[tuple[str, object]] = []
+
+    def settled(self, do: object) -> None:
+        """Remember."""
+        self.told.append(("settled", do))
+
+    def at_end(self, do: object) -> None:
+        """Remember."""
+        self.told.append(("at_end", do))
 
     def refuse(self, reason: object) -> bool:
         """Remember."""
@@ -53,6 +62,18 @@ def test_a_gate_is_an_opener(answer: Any, observed: bool, called: str | None) ->
     gate(connection)
     assert seen == [(connection, each) for each in ("why", called) if each]
     assert [str(each) for each in connection.refused] == ([str(REASON)] if answer is REASON else [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "observed", "enters"),
+    [(None, False, True), (LATER, False, False), (REASON, False, False), (REASON, True, True)],
+    ids=["passes", "later", "refused", "observed"],
+)
+def test_only_who_entered_settles_and_leaves(answer: Any, observed: bool, enters: bool) -> None:
+    """Whatever is asked instead says for itself what it wants to be told."""
+    connection = Knocking(observed=observed)
+    Gate(lambda _: answer, enter=lambda _: None, ask=lambda _: None, settle=print, leave=repr)(connection)
+    assert connection.told == ([("settled", print), ("at_end", repr)] if enters else [])
 
 
 def test_a_gate_need_not_count() -> None:
