@@ -49,6 +49,7 @@ def queued(transport: Any) -> int:
         own = _own(transport)
         # A file descriptor's two buffers (twisted.internet.abstract).
         waiting += len(own.get("dataBuffer", b"")) - own.get("offset", 0) + own.get("_tempDataLen", 0)
+        waiting += own.get("piped", 0)  # beside them, in a pipe (netguard.relay.pump)
         waiting += _held_by_tls(_own(own["protocol"]) if own.get("TLS") and "protocol" in own else own)
         transport = own.get("transport")
     return waiting

@@ -136,7 +136,7 @@ ARROWS: dict[str, set[str]] = {
     "accounts": {"wire", "units"},
     "relay": {
         *("wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "sampler"),
-        "tls_failure",
+        *("native", "tls_failure"),
     },
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {

@@ -5,65 +5,106 @@ It can be told from Twisted's by nothing but the time it takes. It needs TCP_NOD
 
 from __future__ import annotations
 
-import copy
+import socket
 from typing import Any
 
-from twisted.internet import tcp
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.interfaces import IReactorFDSet, IStreamClientEndpoint
+from zope.interface import implementer
 
-_Client: Any = tcp.Client  # half of it is not annotated
-_Connector: Any = tcp.Connector
-
-
-class PromptClient(_Client):  # type: ignore[misc]
-    """One connection of our own, made as Twisted's connector makes it."""
-
-    producer: Any
-    dataBuffer: bytes
-    connected: int
-
-    def _connectDone(self) -> None:
-        self.setTcpNoDelay(True)
-        super()._connectDone()
-
-    def write(self, data: bytes) -> None:
-        """Send, and keep for later what the kernel does not take; whatever is not plain goes Twisted's way."""
-        plain = type(data) is bytes and self.connected and not (self.TLS or self.dataBuffer or self._tempDataBuffer)
-        waits = self.producer is not None and not self.streamingProducer  # for being told that all was written
-        if not plain or waits or self.disconnecting or self._writeDisconnecting or self._aborting or not data:
-            super().write(data)
-            return
-        try:
-            sent = self.socket.send(data)
-        except OSError:  # doWrite will find what it is, after what can still be read has been
-            sent = 0
-        if sent < len(data):
-            super().write(data[sent:])
+from netguard.native.connecting import Connecting
+from netguard.native.prompt import PromptServer
 
 
-class _PromptConnector(_Connector):  # type: ignore[misc]
-    def _makeTransport(self) -> PromptClient:
-        return PromptClient(self.host, self.port, self.bindAddress, self, self.reactor)
-
-
-class _Prompting:
-    """A reactor whose TCP connections send at once.
+class PromptClient(PromptServer):
+    """One connection of our own, once it is made: like one that was accepted, but that it sends at any moment.
 
     Args:
-        reactor: the real one, which does everything else.
+        sock: its socket.
+        address: the peer's.
+        reactor: who tells it what can be read and written.
     """
 
-    def __init__(self, reactor: Any) -> None:
-        self._reactor = reactor
+    _tlsClientDefault = True
+    _shouldShutdown = False  # no other process has its socket, so closing it is enough
 
-    def connectTCP(
-        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
-    ) -> _PromptConnector:
-        """Connect."""
-        connector = _PromptConnector(host, port, factory, timeout, bindAddress, self._reactor)
-        connector.connect()
-        return connector
+    def __init__(self, sock: socket.socket, address: tuple[Any, ...], reactor: Any) -> None:
+        super().__init__(sock, None, address, None, 0, reactor)
+
+    @property
+    def protocol(self) -> Any:
+        """Who gets what is read."""
+        return self.upper
+
+    @protocol.setter
+    def protocol(self, protocol: Any) -> None:
+        self.upper = protocol
+
+    def write(self, data: bytes) -> None:
+        """Send, and keep for later what the kernel does not take."""
+        self.promptly(super().write, data)
+
+    def loseWriteConnection(self) -> None:
+        """Close our direction, behind all that was written."""
+        if self.connected and not (self._tempDataBuffer or self._waits or self._inside or self.TLS):
+            self._writeDisconnected = True
+            self._closeWriteConnection()
+        else:
+            super().loseWriteConnection()
+
+    def logPrefix(self) -> str:
+        """The application's prefix, as Twisted has it."""
+        return f"{self._getLogPrefix(self.upper)},client"
+
+    def __repr__(self) -> str:
+        """Name the application, and the peer."""
+        return f"<{type(self.upper).__name__} to {self.client[0]}:{self.client[1]}>"
+
+
+@implementer(IStreamClientEndpoint)
+class PromptEndpoint:
+    """Connects by TCP, to a host that is given by its address or by its name.
+
+    Args:
+        reactor: one that watches descriptors.
+        host: the host. Its name is looked up each time.
+        port: its port.
+        within: seconds that a connection may take.
+        bind: host and port to connect from; None for any.
+    """
+
+    def __init__(self, reactor: Any, host: str, port: int, within: float = 30.0, bind: Any = None) -> None:
+        self._reactor = reactor
+        self._host = host
+        self._port = port
+        self._within = within
+        self._bind = bind
+        self._known = isIPAddress(host) or isIPv6Address(host)
+
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:
+        """Connect.
+
+        Args:
+            protocolFactory: makes the protocol once there is a connection.
+
+        Returns:
+            Fires with the protocol, perhaps before this returns.
+        """
+        if self._known:
+            return self._connect(self._host, protocolFactory)
+        looking: Deferred[Any] = maybeDeferred(self._reactor.resolve, self._host)
+        return looking.addCallback(self._connect, protocolFactory)
+
+    def _connect(self, address: str, factory: Any) -> Deferred[Any]:
+        connecting = Connecting(self._reactor, PromptClient)
+        connecting.begin(address, self._port, factory, self._within, self._bind)
+        return connecting.done
+
+    def __repr__(self) -> str:
+        """Name host and port."""
+        return f"<{type(self).__name__} to {self._host}:{self._port}>"
 
 
 def prompt(endpoint: Any) -> Any:
@@ -74,6 +115,8 @@ def prompt(endpoint: Any) -> Any:
     """
     if type(endpoint) is not TCP4ClientEndpoint or not IReactorFDSet.providedBy(endpoint._reactor):  # noqa: SLF001
         return endpoint
-    same = copy.copy(endpoint)
-    same._reactor = _Prompting(endpoint._reactor)  # noqa: SLF001 - there is no public way in
-    return same
+    plain: Any = endpoint
+    bind = plain._bindAddress  # noqa: SLF001 - there is no public way to ask
+    if bind is not None and not isinstance(bind, tuple):
+        return endpoint
+    return PromptEndpoint(plain._reactor, plain._host, plain._port, plain._timeout, bind)  # noqa: SLF001

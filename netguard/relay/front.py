@@ -69,8 +69,8 @@ class Front(Side):
         note(self.transport, "relayed", backend=attempt.backend.name)
         if self._paused:
             self.transport.resumeProducing()  # before the backend can hold it again
-        back.join(self)
-        self.join(back)
+        back.join(self, self.relay.pipes)
+        self.join(back, self.relay.pipes)
         if self._held:
             back.transport.write(b"".join(self._held))
             self._held.clear()

@@ -11,6 +11,7 @@ from twisted.application.service import Service
 
 from netguard import events
 from netguard.relay.attempt import WITHIN, Attempt
+from netguard.relay.pipes import Pipes
 from netguard.relay.preface import header, of_a_check
 from netguard.relay.stalls import Stalls
 from netguard.sampler import Sampler
@@ -50,6 +51,7 @@ class Relay(_Service):  # type: ignore[misc]
     ) -> None:
         self.pool = pool
         self.stalls = Stalls(clock, stall)
+        self.pipes = Pipes()
         self._clock = clock
         self._within = within
         self._send_proxy = send_proxy
@@ -121,6 +123,7 @@ class Relay(_Service):  # type: ignore[misc]
             self._flushing.cancel()
             self._flushing = None
         self._sampler.finish()
+        self.pipes.close()
         return stopping
 
 

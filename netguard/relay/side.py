@@ -1,7 +1,8 @@
 """What both ends of a pair do alike: pass on bytes, pauses and ends.
 
 * What one peer sends is written to the other; a peer that does not take it holds the one that sends it, so that a pair
-  never keeps more than what its transports hold: 64 KiB and one read, each way.
+  never keeps more than what its transports hold: 64 KiB and one read, each way, or what is in a pipe (1 MiB, for 16
+  at a time; :mod:`netguard.relay.pump`).
 * A peer that has sent everything (FIN) ends one direction only. Both are closed when both have.
 * What ends unclean on one side ends unclean on the other, by a reset, but only when the other has taken all that was
   there for it: who sends an answer and then resets has sent an answer.
@@ -20,9 +21,12 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListen
 from twisted.internet.protocol import Protocol
 from zope.interface import implementer
 
+from netguard.relay.pump import Pump, pump
+
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
+    from netguard.relay.pipes import Pipes
     from netguard.relay.stalls import Stalls
 
 
@@ -36,9 +40,13 @@ class Side(Protocol):
     Attributes:
         other: the other end; None while there is none, or no more.
         finished: whether its peer has sent everything.
+        outflow: moves what its peer sends to the other end; None where the transports do it.
+        inflow: moves what the other end's peer sends to it.
     """
 
     other: Side | None = None
+    outflow: Pump | None = None
+    inflow: Pump | None = None
     finished = False
     transport: Any
 
@@ -51,13 +59,19 @@ class Side(Protocol):
             with suppress(AttributeError, OSError):  # of UNIX sockets, and of whatever a foreign endpoint has
                 self.transport.setTcpNoDelay(True)
 
-    def join(self, other: Side) -> None:
-        """Be one end of a pair; the other one is to do the same."""
+    def join(self, other: Side, pipes: Pipes) -> None:
+        """Be one end of a pair; the other one is to do the same.
+
+        Args:
+            other: the other end.
+            pipes: where pipes are to be had.
+        """
         self.other = other
         other.transport.registerProducer(self, True)
         # What is read here is written there, with nothing in between; it leaves at once, if the transport can do that.
         write, promptly = other.transport.write, getattr(other.transport, "promptly", None)
         self.dataReceived = write if promptly is None else partial(promptly, write)  # type: ignore[method-assign]
+        self.outflow = other.inflow = pump(self.transport, other.transport, pipes)
 
     # as a producer of what the other end is written
 
@@ -104,7 +118,10 @@ class Side(Protocol):
         """Our connection is over, and so will be the other one."""
         self.stalls.forget(self.transport)
         other, self.other = self.other, None
-        self.__dict__.pop("dataReceived", None)
+        self._hear_no_more()
+        if self.inflow is not None:
+            self.inflow.drop()
+            self.inflow = None
         if other is not None:
             other.bereave(broken=reason.check(ConnectionDone) is None)
 
@@ -115,13 +132,20 @@ class Side(Protocol):
             broken: whether it ended by anything but an orderly close.
         """
         self.other = None
-        self.__dict__.pop("dataReceived", None)
+        self._hear_no_more()
         self.transport.unregisterProducer()
         if broken:
             self.transport.pauseProducing()
             self.stalls.watch(self.transport, stuck=self._abort, taken=self._abort)
         else:
             self.leave()
+
+    def _hear_no_more(self) -> None:
+        """What our peer still sends is for nobody."""
+        self.__dict__.pop("dataReceived", None)
+        if self.outflow is not None:
+            self.outflow.stop()
+            self.outflow = None
 
     def _abort(self, _: float) -> None:
         self.transport.abortConnection()

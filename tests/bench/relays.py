@@ -25,6 +25,8 @@ ROUNDS = 7
 GIB = 1024**3
 _BULK = GIB // 4
 _PIECE = 256 * 1024
+STARTING = 30.0
+"""Seconds that a relay has for beginning to listen."""
 TWISTD = str(Path(sys.executable).with_name("twistd"))
 
 
@@ -139,6 +141,20 @@ RELAYS: dict[str, Callable[[Path, int, int], list[str]]] = {
 }
 
 
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until a relay takes connections; one that has ended, or takes too long, never will."""
+    end = time.monotonic() + STARTING
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            clients.connect(port).close()
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+        else:
+            return
+    message = f"{process.args!r} does not listen; it ended with {process.poll()}"
+    raise RuntimeError(message)
+
+
 @contextmanager
 def started(command: Callable[[Path, int, int], list[str]], to: int) -> Iterator[tuple[int, int]]:
     """A relay: its process, and its port."""
@@ -148,13 +164,8 @@ def started(command: Callable[[Path, int, int], list[str]], to: int) -> Iterator
         process = subprocess.Popen(
             command(Path(name), port, to), cwd=name, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        while True:
-            try:
-                clients.connect(port).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
         try:
+            wait_for(process, port)
             yield process.pid, port
         finally:
             process.kill()

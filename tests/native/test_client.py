@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, clientFromString
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as RefusedError
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import CertificateOptions
 from twisted.internet.task import Clock, deferLater
+from twisted.internet.tcp import makeBinding
 from twisted.internet.testing import MemoryReactor
 
-from netguard.native.client import PromptClient, prompt
+from netguard.native.client import PromptClient, PromptEndpoint, prompt
 from netguard.testing import HalfCloseable
 
 SOCKET_BUFFER = 16 * 1024
@@ -205,6 +207,55 @@ async def test_a_connection_that_cannot_be_had_fails_as_ever() -> None:
             await endpoint.connect(Factory.forProtocol(Protocol))
 
 
+async def test_a_host_may_be_a_name() -> None:
+    """It is looked up each time, as Twisted does; one that nobody knows fails."""
+    from twisted.internet import reactor
+
+    with listening() as server:
+        endpoint = prompt(clientFromString(reactor, f"tcp:localhost:{server.getsockname()[1]}"))
+        ours = await endpoint.connect(Factory.forProtocol(Ours))
+        theirs, _ = server.accept()
+        assert ours.transport.getPeer().host == "127.0.0.1"
+        theirs.close()
+        ours.transport.loseConnection()
+        await ours.over
+    with pytest.raises(DNSLookupError):
+        await PromptEndpoint(_Nameless(), "nobody.invalid", 80).connect(Factory.forProtocol(Protocol))
+
+
+class _Nameless:
+    def resolve(self, name: str) -> Deferred[str]:
+        """Nobody has that name."""
+        return fail(DNSLookupError(name))
+
+
+async def test_what_it_is_can_be_read_in_logs() -> None:
+    """The application's name, as Twisted has it; and where it goes."""
+    with listening() as server:
+        ours, theirs = await connected(server)
+        assert ours.transport.logPrefix() == "Ours,client"
+        port = server.getsockname()[1]
+        assert repr(ours.transport) == f"<Ours to 127.0.0.1:{port}>"
+        endpoint = PromptEndpoint(None, "127.0.0.1", port)
+        assert repr(endpoint) == f"<PromptEndpoint to 127.0.0.1:{port}>"
+        theirs.close()
+        ours.transport.loseConnection()
+        await ours.over
+
+
+async def test_its_side_of_tls_is_the_clients() -> None:
+    """As it is of Twisted's clients: what lies above is put in the protocol's place."""
+    with listening() as server:
+        ours, theirs = await connected(server)
+        with theirs:
+            ours.transport.startTLS(CertificateOptions())
+            assert ours.transport.protocol is not ours
+            hello = await heard(theirs, 5)
+            assert hello[:2] == b"\x16\x03"  # a ClientHello
+            ours.transport.abortConnection()
+        await ours.over
+
+
 def test_other_endpoints_stay_as_they_are() -> None:
     """And so do those of reactors that watch no descriptors."""
     clock: Any = Clock()
@@ -212,3 +263,7 @@ def test_other_endpoints_stay_as_they_are() -> None:
     assert prompt(six) is six
     memory = TCP4ClientEndpoint(clock, "127.0.0.1", 80)
     assert prompt(memory) is memory
+    from twisted.internet import reactor
+
+    bound = TCP4ClientEndpoint(reactor, "127.0.0.1", 80, bindAddress=makeBinding("127.0.0.1", reusePort=True))
+    assert prompt(bound) is bound
