@@ -38,6 +38,7 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.lifetime import Lifetime
+from netguard.native import port as native_port
 from netguard.native.port import take_over
 from netguard.policy import Policy
 
@@ -172,13 +173,15 @@ class House:
         await until(lambda: all(each.reason is not None for each in self.protocols))
 
 
-@pytest.fixture(params=[False, True], ids=["wrapper", "native"])
-def house(reactor: Any, request: pytest.FixtureRequest) -> Iterator[House]:
+@pytest.fixture(params=["wrapper", "native", "grouped"])
+def house(reactor: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
     """A place for what has to be closed."""
     from pytest_twisted import blockon
     from twisted.internet.defer import ensureDeferred
 
-    made = House(reactor, request.param)
+    if request.param == "grouped":
+        monkeypatch.setattr(native_port, "FEW", 0)
+    made = House(reactor, request.param != "wrapper")
     yield made
     blockon(ensureDeferred(made.close()))
 

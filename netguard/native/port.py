@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorFDSet
 from twisted.python import log
 
 from netguard.factory import GuardedFactory
+from netguard.native.group import Group, group_for
 from netguard.native.meter import NativeMeter
 from netguard.native.server import Server
 
@@ -25,6 +26,9 @@ FLOOD = 8
 
 TALKERS = 4
 """Once a peer has spoken as soon as it was let in, so many others are listened to at once, and one in 16 ever after."""
+
+FEW = 4
+"""So many connections the reactor watches itself: a group of them would cost a turn more than it saves."""
 
 _Port: Any = tcp.Port  # half of it is not annotated
 _AT_ONCE, _AS_USUAL = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
@@ -38,6 +42,7 @@ class Port(_Port):  # type: ignore[misc]
     Attributes:
         resets: whether a refused connection is reset. The listening socket then says so for all that it accepts.
         answers: whether it is told a text.
+        watcher: who tells connections what can be read and written, but for the first few.
     """
 
     factory: GuardedFactory
@@ -45,9 +50,11 @@ class Port(_Port):  # type: ignore[misc]
     sessionno: int
     _most = 1
     _turns = _talkers = 0
+    watcher: Any
 
     def begin(self) -> None:
         """Set up the listening socket; what is set there holds for the connections from the beginning."""
+        self.watcher = group_for(self.reactor)
         self.resets = self.factory.service.resets
         self.answers = self.factory.service.text is not None
         # Both, since a socket that was handed to us may have been set up by a process before us.
@@ -99,7 +106,8 @@ class Port(_Port):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = self.sessionno
         self.sessionno = number + 1
-        made = Server(sock, meter, client, self, number, self.reactor)
+        few = self.factory.population <= FEW
+        made = Server(sock, meter, client, self, number, self.reactor if few else self.watcher)
         made.promptly(meter.makeConnection, made)
         if self._talkers or not number % 16:
             self._listen_at_once(made)
@@ -110,6 +118,13 @@ class Port(_Port):  # type: ignore[misc]
         before = meter.received
         log.callWithLogger(made, made.read_at_once)
         self._talkers = TALKERS if meter.received != before else max(0, self._talkers - 1)
+
+    def connectionLost(self, reason: Any) -> None:
+        """It listens no more."""
+        super().connectionLost(reason)
+        watcher, self.watcher = self.watcher, self.reactor
+        if isinstance(watcher, Group):
+            watcher.close()
 
     def _let_in(self, sock: socket.socket) -> socket.socket:
         if self.resets:

@@ -27,6 +27,8 @@ from twisted.internet.protocol import Protocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from netguard.native.group import Group
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -68,7 +70,6 @@ class PromptServer(_Server):  # type: ignore[misc]
         self._tempDataLen = 0
         sock.setblocking(False)
         self.socket = sock
-        self.fileno = sock.fileno
         self.upper = protocol
         self.server = server
         self.client = client
@@ -189,7 +190,18 @@ class PromptServer(_Server):  # type: ignore[misc]
         self._reads = False
         self.reactor.removeReader(self)
 
-    # what it is, for logs
+    # what it is
+
+    def fileno(self) -> int:
+        """Its descriptor, -1 when it is over. Whoever asks may turn to the reactor, so that watches it from now on."""
+        if isinstance(self.reactor, Group):
+            self.reactor.dismiss(self)
+        try:
+            return int(self.socket.fileno())
+        except AttributeError:
+            return -1
+
+    # for logs
 
     @property
     def disconnecting(self) -> int:
@@ -269,5 +281,5 @@ class PromptServer(_Server):  # type: ignore[misc]
         self.stopWriting()
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         upper, self.upper = self.upper, None
-        del self.socket, self.fileno
+        del self.socket
         upper.connectionLost(reason)

@@ -12,6 +12,7 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 
 from netguard.guards.lifetime import Lifetime
+from netguard.native import port as ports
 from netguard.native.port import take_over
 from netguard.policy import Policy
 from netguard.testing import Application
@@ -89,10 +90,12 @@ class Ground:
         return bytes(found)
 
 
-@pytest.fixture
-def ground() -> Iterator[Ground]:
-    """A place for ports and clients; all of them are closed in the end."""
+@pytest.fixture(params=[ports.FEW, 0], ids=["few", "grouped"])
+def ground(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    """A place for ports and clients, watched by the reactor itself and as a group; all are closed in the end."""
     from pytest_twisted import blockon
+
+    monkeypatch.setattr(ports, "FEW", request.param)
 
     made = Ground()
     yield made

@@ -1,0 +1,221 @@
+"""One reader of the reactor for the connections of a port: an epoll descriptor of ours, below the reactor's own.
+
+For every event a reactor finds out whose it is, sets up the context of the log, asks for the descriptor, and looks what
+became of it. Here that is done for many events in one turn, with only what each of them needs. What a connection, its
+application and the log can see of it is what Twisted's reactors do.
+
+The group is what its connections have for their reactor; it does what concerns their descriptors, and the reactor
+all else. A connection that is asked for its descriptor leaves it, since whoever asks is about to speak to the reactor
+itself (:meth:`netguard.native.prompt.PromptServer.fileno`).
+"""
+
+from __future__ import annotations
+
+import select
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
+from twisted.internet.posixbase import _DisconnectSelectableMixin
+from twisted.python import context, log
+from zope.interface import directlyProvides, providedBy
+
+MOST = 256
+"""So many connections are served in one turn of the reactor, before others have theirs."""
+
+_Disconnects: Any = _DisconnectSelectableMixin  # not annotated
+_IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
+_NAMELESS = "(buggy logPrefix method)"
+
+
+class Group(_Disconnects):  # type: ignore[misc]
+    """Watches descriptors for a reactor, as one of its readers.
+
+    Args:
+        reactor: who watches the group; one that watches descriptors.
+
+    Raises:
+        OSError: there can be no such descriptor, or the reactor cannot watch it.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self._reads: dict[int, Any] = {}
+        self._writes: dict[int, Any] = {}
+        self._left: set[int] = set()
+        self._serving = False
+        self._open = True
+        self._poll = select.epoll()
+        self.fileno = self._poll.fileno
+        directlyProvides(self, providedBy(reactor), IReadDescriptor)
+        reactor.addReader(self)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the reactor's."""
+        if name == "reactor":
+            raise AttributeError(name)
+        return getattr(self.reactor, name)
+
+    def close(self) -> None:
+        """Nobody comes any more: leave the reactor with the last of those who are in."""
+        self._open = False
+        self._rest()
+
+    def _rest(self) -> None:
+        if not (self._open or self._reads or self._writes):
+            self.reactor.removeReader(self)
+
+    # for the reactor
+
+    def logPrefix(self) -> str:
+        """What stands in the log for what is nobody's."""
+        return "-"
+
+    def doRead(self) -> None:
+        """Serve those for whom something has come, each in its own context of the log."""
+        ready = self._poll.poll(0, MOST)
+        contexts = context.theContextTracker.currentContext().contexts
+        outside = context.get(log.ILogContext)
+        nested, self._serving = self._serving, True
+        contexts.append({})
+        try:
+            for number, event in ready:
+                if number in self._left:  # whoever has its number by now, this is not about him
+                    continue
+                member = self._reads.get(number)
+                if member is None:  # perhaps it has been paused since
+                    member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
+                if member is not None and event:
+                    contexts[-1] = {log.ILogContext: {**outside, "system": _name(member)}}
+                    try:
+                        self._serve(member, number, event)
+                    except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
+                        log.err()
+        finally:
+            contexts.pop()
+            self._serving = nested
+            if not nested:
+                self._left.clear()
+
+    def _serve(self, member: Any, number: int, event: int) -> None:
+        """Do what Twisted's reactors do about an event, but that they ask for the descriptor."""
+        why: Any = None
+        reading = False
+        if event & _ENDED and not event & _IN:
+            reading = number in self._reads
+            why = CONNECTION_DONE if reading else CONNECTION_LOST
+        else:
+            try:
+                if event & _IN:
+                    why = member.doRead()
+                    reading = True
+                if not why and event & _OUT:
+                    why = member.doWrite()
+                    reading = False
+            except BaseException as raised:  # noqa: BLE001 - as Twisted does
+                why, reading = raised, False
+                log.err()
+        if why:
+            self._disconnectSelectable(member, why, reading)
+
+    def connectionLost(self, reason: Any) -> None:
+        """The reactor ends all that it watches: all of these."""
+        members = {*self._reads.values(), *self._writes.values()}
+        for each in members:
+            self.removeReader(each)
+            self.removeWriter(each)
+        for each in members:
+            log.callWithLogger(each, each.connectionLost, reason)
+
+    # for its connections
+
+    def addReader(self, member: Any) -> None:
+        """Tell it when something can be read."""
+        self._add(member, _IN, self._reads, self._writes)
+
+    def addWriter(self, member: Any) -> None:
+        """Tell it when something can be written."""
+        self._add(member, _OUT, self._writes, self._reads)
+
+    def removeReader(self, member: Any) -> None:
+        """Tell it no more when something can be read."""
+        self._remove(member, _OUT, self._reads, self._writes)
+
+    def removeWriter(self, member: Any) -> None:
+        """Tell it no more when something can be written."""
+        self._remove(member, _IN, self._writes, self._reads)
+
+    def dismiss(self, member: Any) -> None:
+        """Leave it to the reactor, for good."""
+        number = _number(member)
+        reads, writes = (ways.get(number) is member for ways in (self._reads, self._writes))
+        self.removeReader(member)
+        self.removeWriter(member)
+        member.reactor = self.reactor
+        if reads:
+            self.reactor.addReader(member)
+        if writes:
+            self.reactor.addWriter(member)
+
+    def _add(self, member: Any, event: int, ways: dict[int, Any], others: dict[int, Any]) -> None:
+        number = _number(member)
+        if ways.get(number) is member:
+            return
+        if others.get(number) is member:
+            self._poll.modify(number, _IN | _OUT)
+        else:
+            others.pop(number, None)  # of somebody whose socket was closed without a word to anybody
+            self._poll.register(number, event)
+        ways[number] = member
+        if not self._open:
+            self.reactor.addReader(self)
+
+    def _remove(self, member: Any, left: int, ways: dict[int, Any], others: dict[int, Any]) -> None:
+        number = _number(member)
+        if number < 0:  # its socket was closed, or taken away, without a word to us
+            number = next((each for each, one in ways.items() if one is member), number)
+        if ways.get(number) is not member:
+            return
+        if others.get(number) is member:
+            self._poll.modify(number, left)
+            del ways[number]
+            return
+        with suppress(OSError):  # the kernel knows no more of what was closed
+            self._poll.unregister(number)
+        del ways[number]
+        if self._serving:
+            self._left.add(number)
+        self._rest()
+
+
+def _number(member: Any) -> int:
+    try:
+        return int(member.socket.fileno())
+    except AttributeError:  # it is over
+        return -1
+
+
+def _name(member: Any) -> str:
+    try:
+        return str(member.logPrefix())
+    except BaseException:  # noqa: BLE001 - as Twisted does
+        log.err(system=_NAMELESS)
+        return _NAMELESS
+
+
+def group_for(reactor: Any) -> Any:
+    """Who watches the connections of a port: a group of their own, where that can be.
+
+    Args:
+        reactor: the real one.
+
+    Returns:
+        A group, which is to be closed with the port; or the reactor itself.
+    """
+    if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
+        try:
+            return Group(reactor)
+        except OSError:  # descriptors are short
+            pass
+    return reactor
