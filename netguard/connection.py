@@ -13,6 +13,7 @@ from twisted.internet.interfaces import ISSLTransport
 from netguard import plan
 from netguard.errors import OpeningFailed
 from netguard.facts import Facts, Way
+from netguard.taps import EVERY, Whole
 from netguard.verbs import Misdeed
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Connection(Facts):
             self._plan = self.house.memory.extend(self._plan, when, limit, do)
             self.meter.due = min(self.meter.due, when(self, limit))
 
-    def tap(self, look: Look) -> None:
-        """Call ``look`` with the connection and every chunk that comes, before it is delivered."""
-        self.meter.tap = self.house.memory.with_look(self.meter.tap, look)
+    def tap(self, look: Look, unless: Whole = EVERY) -> None:
+        """Call ``look`` with the connection and every chunk that comes, before it is delivered; but for some chunks."""
+        self.meter.tap = self.house.memory.with_look(self.meter.tap, look, unless)
 
     def untap(self, look: Look) -> None:
         """Show no more chunks to ``look``; without anybody to show them to, they cost nothing again."""

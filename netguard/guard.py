@@ -16,6 +16,7 @@ import attrs
 from netguard.errors import OptionError
 from netguard.options import Dial, options_of
 from netguard.stages import LATER, Gate, Later, Opener, Stages
+from netguard.taps import Whole
 from netguard.verbs import VERBS, Connection, Heard, Misdeed, Newcomer, Reader, Way
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "Reader",
     "Stages",
     "Way",
+    "Whole",
     "frozen",
 ]
 

@@ -16,7 +16,7 @@ from math import inf
 from typing import Any, Protocol, TypeVar
 
 from netguard.outflow import progress, queued
-from netguard.taps import Look
+from netguard.taps import Tap
 
 CLOSED = -1
 """A mark that every byte crosses: what follows goes the slow way."""
@@ -57,7 +57,7 @@ class Meter:
         taken: what ``sent`` was when the peer was last seen to have taken everything.
         active: the moment at which the sweep last saw activity: a byte that came, or that the peer took.
         received_mark, sent_mark: more than this many bytes, and the connection has to think.
-        tap: what sees every chunk before it is delivered, or None.
+        tap: who sees chunks before they are delivered, or None.
         due: the moment from which the sweep lets the connection think.
         incoming: moment and ``received`` at which the exchange in flight began, or None.
         outgoing: what waits for the peer, or None.
@@ -81,7 +81,7 @@ class Meter:
     )
 
     transport: Any
-    tap: Look | None
+    tap: Tap | None
     incoming: tuple[float, int] | None
     outgoing: Outgoing | None
     received_mark: float

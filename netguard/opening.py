@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from netguard.connection import Connection
     from netguard.guard import Guard, Heard, Newcomer
     from netguard.plan import Calls, Memory, Plan
-    from netguard.taps import Look
+    from netguard.taps import Tap
 
 _OURS = "netguard.guards."
 
@@ -91,7 +91,7 @@ class Opening:
         self._of_peers: list[tuple[Guard, Opener]] = []
         self._plan: Plan = plan.EMPTY
         self._ends = self._settlers = house.memory.nothing
-        self._tap: Look | None = None
+        self._tap: Tap | None = None
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
         self.questions = [*self._of_sockets, *self._of_peers]
@@ -144,8 +144,8 @@ class Opening:
             self._ends = memory.calls(self._ends, do)
         for do in recorder.settlers:
             self._settlers = memory.calls(self._settlers, do)
-        for look in recorder.looks:
-            self._tap = memory.with_look(self._tap, look)
+        for look, unless in recorder.looks:
+            self._tap = memory.with_look(self._tap, look, unless)
         return True
 
     def begin(self, connection: Connection, rest: Rest) -> None:

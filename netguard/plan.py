@@ -11,11 +11,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, cast
 
-from netguard.taps import Look, looks_of, tap_of
+from netguard.taps import Look, Tap, Whole, one_less, one_more
 
 Do = Callable[[Any], object]
 When = Callable[[Any, Any], float]
-_Tapped = dict[tuple[Look | None, Look], Look | None]
 
 _MOST = 4096
 """So many watches and plans are remembered for sharing; then the memory starts afresh."""
@@ -153,8 +152,8 @@ class Memory:
     def __init__(self) -> None:
         self._owners: dict[int, object] = {}
         self._known: dict[Any, Any] = {}
-        self._more: _Tapped = {}
-        self._less: _Tapped = {}
+        self._more: dict[tuple[Tap | None, Look], Tap] = {}
+        self._less: dict[tuple[Tap | None, Look], Tap | None] = {}
         self.nothing = Calls(shared=True)
 
     def own(self, thing: object) -> None:
@@ -197,25 +196,28 @@ class Memory:
                 self._first(watches, known)
         return cast("Plan", known)
 
-    def with_look(self, tap: Look | None, look: Look) -> Look | None:
+    def with_look(self, tap: Tap | None, look: Look, unless: Whole) -> Tap:
         """What shows chunks to one more, shared when all of them are of owners."""
         try:
             return self._more[tap, look]
         except (KeyError, TypeError):  # it is new, or cannot be hashed and so is no method
-            return self._tapped(self._more, tap, look, (*looks_of(tap), look))
+            made = one_more(tap, look, unless)
+            if self._shares(made):
+                self._more[tap, look] = made
+            return made
 
-    def without_look(self, tap: Look | None, look: Look) -> Look | None:
+    def without_look(self, tap: Tap | None, look: Look) -> Tap | None:
         """What shows chunks to one less; None when that was the last."""
         try:
             return self._less[tap, look]
         except (KeyError, TypeError):
-            return self._tapped(self._less, tap, look, tuple(each for each in looks_of(tap) if each != look))
+            left = one_less(tap, look)
+            if tap is None or self._shares(tap):
+                self._less[tap, look] = left
+            return left
 
-    def _tapped(self, known: _Tapped, tap: Look | None, look: Look, looks: tuple[Look, ...]) -> Look | None:
-        made = tap_of(looks)
-        if len(known) < _MOST and all(map(self.lasting, (*looks_of(tap), look))):
-            known[tap, look] = made
-        return made
+    def _shares(self, tap: Tap) -> bool:
+        return len(self._more) + len(self._less) < _MOST and all(self.lasting(look) for look, _ in tap.looks)
 
     def calls(self, before: Calls, do: Do) -> Calls:
         """Calls and one more, shared when all of them are of owners."""

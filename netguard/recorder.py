@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from netguard import plan
+from netguard.taps import EVERY, Look, Whole
 
 if TYPE_CHECKING:
     from netguard.plan import Do, Memory, Plan
-    from netguard.taps import Look
 
 
 class NotAlikeError(Exception):
@@ -23,7 +23,7 @@ class Recorder:
         self.plan: Plan = plan.EMPTY
         self.ends: tuple[Do, ...] = ()
         self.settlers: tuple[Do, ...] = ()
-        self.looks: tuple[Look, ...] = ()
+        self.looks: tuple[tuple[Look, Whole], ...] = ()
 
     def after(self, seconds: float, do: Do) -> None:
         """As :meth:`netguard.connection.Connection.after`."""
@@ -53,9 +53,9 @@ class Recorder:
         """As :meth:`netguard.connection.Connection.at_end`."""
         self.ends = (*self.ends, do)
 
-    def tap(self, look: Look) -> None:
+    def tap(self, look: Look, unless: Whole = EVERY) -> None:
         """As :meth:`netguard.connection.Connection.tap`."""
-        self.looks = (*self.looks, look)
+        self.looks = (*self.looks, (look, unless))
 
     def _watch(self, when: plan.When, limit: float, do: Do) -> None:
         self.plan = self.memory.extend(self.plan, when, limit, do)

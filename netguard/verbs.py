@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import attrs
 
+from netguard.taps import EVERY, Whole
+
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
@@ -200,8 +202,13 @@ class Connection(Newcomer, Protocol):
     def resume(self, who: str, way: Way = "in") -> None:
         """Take back ``who``'s pause; what others paused stays paused."""
 
-    def tap(self, look: Callable[[Any, bytes], object]) -> None:
-        """Call ``look`` with the connection and every chunk that comes, before it is delivered."""
+    def tap(self, look: Callable[[Any, bytes], object], unless: Whole = EVERY) -> None:
+        """Call ``look`` with the connection and every chunk that comes, before it is delivered.
+
+        Args:
+            look: what is called.
+            unless: chunks that it need not be shown; it may be all the same.
+        """
 
     def untap(self, look: Callable[[Any, bytes], object]) -> None:
         """Show no more chunks to ``look``; a tap that has seen enough should say so, for each one costs."""

@@ -93,12 +93,13 @@ class Wrapper(WritingMeter):
 
     def dataReceived(self, data: bytes) -> None:
         """Count, and deliver."""
-        received = self.received = self.received + len(data)
+        size = len(data)
+        received = self.received = self.received + size
         if received > self.received_mark and not self._may_pass(data):
             return
         tap = self.tap
-        if tap is not None:
-            tap(self.connection, data)
+        if tap is not None and (size > tap.longest or not data.endswith(tap.ends)):
+            tap.show(self.connection, data)
             if self.received_mark < 0:  # CLOSED
                 return
         self.protocol.dataReceived(data)

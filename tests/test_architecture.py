@@ -66,9 +66,9 @@ ARROWS: dict[str, set[str]] = {
     "figures": {"errors"},
     # settings
     "options": {"units", "errors"},
-    "verbs": {"errors", "packed", "peer", "units"},
+    "verbs": {"errors", "packed", "peer", "taps", "units"},
     "stages": {"errors", "verbs"},
-    "guard": {"options", "errors", "units", "stages", "verbs"},
+    "guard": {"options", "errors", "units", "stages", "taps", "verbs"},
     "guards": {
         *("guard", "options", "units", "errors", "peer", "wire", "load", "networks", "nameservers", "verdict", "rules"),
         *("packed", "penalty_table", "proxy_url"),

@@ -6,6 +6,7 @@ import pytest
 
 from netguard.plan import EMPTY, Memory
 from netguard.recorder import NotAlikeError, Recorder
+from netguard.taps import EVERY
 
 
 def test_a_recorder_takes_what_is_alike_and_knows_nothing_else() -> None:
@@ -21,7 +22,12 @@ def test_a_recorder_takes_what_is_alike_and_knows_nothing_else() -> None:
     recorder.at_end(print)
     recorder.tap(print)
     assert [each.limit for each in recorder.plan.watches] == [1, 2, 3, 4, 5, 6]
-    assert (recorder.plan.sent_mark, recorder.settlers, recorder.ends, recorder.looks) == (5, *[(print,)] * 3)
+    assert (recorder.plan.sent_mark, recorder.settlers, recorder.ends, recorder.looks) == (
+        5,
+        (print,),
+        (print,),
+        ((print, EVERY),),
+    )
     assert EMPTY.watches == ()
     for name in ("host", "cut", "refuse", "pause", "untap", "received"):
         with pytest.raises(NotAlikeError):

@@ -29,6 +29,7 @@ from netguard.errors import Expelled
 from netguard.guard import Guard, frozen
 from netguard.guards.lifetime import Lifetime
 from netguard.meter import CLOSED
+from netguard.taps import EVERY, Tap
 from netguard.testing import Application, Dialogue, connect
 
 
@@ -87,7 +88,7 @@ def test_nothing_is_held_when_it_is_over() -> None:
     """Whatever it still has is inert."""
     peer = connect(Lifetime("1h"), Application)
     wrapper = wrapper_of(peer)
-    wrapper.tap = print
+    wrapper.tap = Tap(((print, EVERY),))
     peer.vanish()
     assert wrapper.wrappedProtocol is not peer.application
     assert (wrapper.tap, wrapper.early, wrapper.backlog, wrapper.supply) == (None, None, None, None)
@@ -217,7 +218,7 @@ def test_a_tap_sees_what_is_delivered_and_may_end_it() -> None:
         if data == b"bad":
             connection.cut(Expelled())
 
-    wrapper_of(peer).tap = look
+    wrapper_of(peer).tap = Tap(((look, EVERY),))
     peer.feed(b"good")
     peer.feed(b"bad")
     assert seen == [b"good", b"bad"]

@@ -7,10 +7,15 @@ from sys import maxsize
 from attrs import Factory, field
 
 from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
-from netguard.guard import Connection, Guard, frozen
+from netguard.guard import Connection, Guard, Whole, frozen
 from netguard.options import option
 from netguard.units import delimiter, size
 from netguard.wire.items import ItemCounter
+
+
+def _whole(limits: ByteLimit) -> Whole:
+    """The chunks that are whole items, as their ends tell."""
+    return Whole(limits.delimiter, ItemCounter(limits.item or 0, limits.delimiter).whole)
 
 
 @frozen
@@ -47,11 +52,7 @@ class ByteLimit(Guard):
         r"What ends an item for max-item: text such as \n, \r\n or \x00.",
         default=b"\n",
     )
-    _whole: int = field(init=False, repr=False, eq=False, default=Factory(lambda self: self.whole(), takes_self=True))
-
-    def whole(self) -> int:
-        """Bytes of the longest chunk that can be told to be whole items by its end alone."""
-        return ItemCounter(self.item or 0, self.delimiter).whole
+    _whole: Whole = field(init=False, repr=False, eq=False, default=Factory(_whole, takes_self=True))
 
     def open(self, connection: Connection) -> None:
         """Set the marks."""
@@ -60,7 +61,7 @@ class ByteLimit(Guard):
         if self.sent is not None:
             connection.when_sent(self.sent, self.cut_out)
         if self.item is not None:
-            connection.tap(self.look)
+            connection.tap(self.look, self._whole)
         if self.queue is not None:
             connection.when_sent(self.queue, self.look_at_queue, held=True)
 
@@ -73,12 +74,14 @@ class ByteLimit(Guard):
         connection.cut(TooMuchSent(self.sent, connection.sent + 1))
 
     def look(self, connection: Connection, data: bytes) -> None:
-        """Look at a chunk where nothing has to be remembered: most are whole items, and nothing to count."""
-        if len(data) > self._whole or not data.endswith(self.delimiter):
-            items = Items(self, connection)
-            connection.untap(self.look)
-            connection.tap(items.look)
-            items.count(data)
+        """Begin to count with a chunk that is no whole item; most are, and nothing has to be remembered of them."""
+        ends, longest = self._whole
+        if len(data) <= longest and data.endswith(ends):
+            return  # where others look as well, it is shown to all
+        items = Items(self)
+        connection.untap(self.look)
+        connection.tap(items.look)
+        items.look(connection, data)
 
     def look_at_queue(self, connection: Connection) -> None:
         """So much was written that the queue might be full: measure it, and say when that can next be so."""
@@ -95,24 +98,22 @@ class Items(ItemCounter):
 
     Args:
         limits: whose limit it is.
-        connection: whose items they are.
     """
 
-    __slots__ = ("connection", "limits")
+    __slots__ = ("limits",)
 
-    def __init__(self, limits: ByteLimit, connection: Connection) -> None:
+    def __init__(self, limits: ByteLimit) -> None:
         super().__init__(limits.item or 0, limits.delimiter)
         self.limits = limits
-        self.connection = connection
 
-    def look(self, _: Connection, data: bytes) -> None:
-        """Look at one chunk; most are whole items, and nothing to count."""
+    def look(self, connection: Connection, data: bytes) -> None:
+        """Look at one chunk; where no item is open, most are whole items, and nothing to count."""
         if len(data) > self.whole or not data.endswith(self.delimiter):
-            self.count(data)
+            self.count(connection, data)
 
-    def count(self, data: bytes) -> None:
+    def count(self, connection: Connection, data: bytes) -> None:
         """Count on through a chunk, and cut who brings too long an item."""
         longest = self.feed(data)
         if longest > self.limit:
             self.limit = maxsize  # where the guard only observes, once is enough
-            self.connection.cut(ItemTooLong(self.limits.item, longest))
+            connection.cut(ItemTooLong(self.limits.item, longest))

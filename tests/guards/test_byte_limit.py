@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
 
 from netguard.errors import ItemTooLong, QueueTooLong, TooMuchReceived, TooMuchSent
 from netguard.guards.byte_limit import ByteLimit
+from netguard.guards.proxy_protocol import ProxyProtocol
+from netguard.policy import Policy
+from netguard.testing import Application, connect
 
 if TYPE_CHECKING:
     from tests.guards.conftest import Service
@@ -193,3 +198,18 @@ def test_observing_says_once_what_it_would_have_done(
     assert len(peer.wire.dataBuffer) == 3000
     (event,) = logged.named("would_cut")
     assert (event["guard"], event["option"], event["limit"]) == ("ByteLimit", option, "100B")
+
+
+def test_whole_items_cost_no_call_and_keep_nothing() -> None:
+    """Nor where another guard looked at them, too; what is kept of an open item is one connection's own."""
+    factory: Any = Policy(ProxyProtocol("10.0.0.0/8"), ByteLimit(item=9)).wrap(Factory.forProtocol(Application), Clock())
+    first, second = connect(factory), connect(factory)
+    for peer in (first, second):
+        peer.feed(b"a line\n")
+    taps = [each.meter.tap for each in factory.connections]
+    assert taps[0] is taps[1]
+    assert (taps[0].ends, taps[0].longest) == (b"\n", 10)
+    second.feed(b"and a longer one")
+    assert first.connection is not None
+    assert first.connection.meter.tap is taps[0]
+    assert isinstance(second.application.reason, ItemTooLong)
