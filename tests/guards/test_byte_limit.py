@@ -202,7 +202,8 @@ def test_observing_says_once_what_it_would_have_done(
 
 def test_whole_items_cost_no_call_and_keep_nothing() -> None:
     """Nor where another guard looked at them, too; what is kept of an open item is one connection's own."""
-    factory: Any = Policy(ProxyProtocol("10.0.0.0/8"), ByteLimit(item=9)).wrap(Factory.forProtocol(Application), Clock())
+    guards = ProxyProtocol("10.0.0.0/8"), ByteLimit(item=9)
+    factory: Any = Policy(*guards).wrap(Factory.forProtocol(Application), Clock())
     first, second = connect(factory), connect(factory)
     for peer in (first, second):
         peer.feed(b"a line\n")
