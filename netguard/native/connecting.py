@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _UNDER_WAY = (EINPROGRESS, EWOULDBLOCK)
 _HOST_AND_PORT = 2
 
+
 Make = Callable[[socket.socket, tuple[Any, ...], Any], Any]
 
 

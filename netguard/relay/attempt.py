@@ -58,9 +58,10 @@ class Attempt:
         """Try; the answer may come before this returns."""
         self.backend.live += 1
         self._counts = True
-        self._timer = self._clock.callLater(self._within, self._late)
         self._connecting = maybeDeferred(self.backend.endpoint.connect, BackFactory(self.back, self._preface))
         self._connecting.addErrback(self._end)
+        if self._answer is not None:
+            self._timer = self._clock.callLater(self._within, self._late)
 
     def stop(self) -> None:
         """Nobody wants to know any more."""

@@ -52,8 +52,9 @@ class Back(Side):
 
     def leave(self) -> None:
         """Close once all has been written, and do not wait for ever for a backend that takes it."""
-        self.stalls.watch(self.transport, stuck=self._abort)
-        super().leave()  # which may be the end at once
+        super().leave()
+        if self.connected:
+            self.stalls.watch(self.transport, stuck=self._abort)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
         """It is over, or has never begun."""

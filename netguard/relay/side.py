@@ -111,11 +111,17 @@ class Side(Protocol):
             self.transport.loseWriteConnection()
 
     def leave(self) -> None:
-        """Close once all has been written."""
-        self.transport.loseConnection()
+        """Close once all has been written; that may be now."""
+        close = self.transport.loseConnection
+        promptly = getattr(self.transport, "promptly", None)
+        if promptly is None:
+            close()
+        else:
+            promptly(close)
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
         """Our connection is over, and so will be the other one."""
+        self.connected = 0
         self.stalls.forget(self.transport)
         other, self.other = self.other, None
         self._hear_no_more()
