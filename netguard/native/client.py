@@ -56,7 +56,9 @@ class PromptClient(PromptServer):
 
     def logPrefix(self) -> str:
         """The application's prefix, as Twisted has it."""
-        return f"{self._getLogPrefix(self.upper)},client"
+        if not self.logstr:
+            self.logstr = f"{self._getLogPrefix(self.upper)},client"
+        return self.logstr
 
     def __repr__(self) -> str:
         """Name the application, and the peer."""
@@ -87,7 +89,8 @@ class PromptEndpoint:
         """Connect.
 
         Args:
-            protocolFactory: makes the protocol once there is a connection.
+            protocolFactory: makes the protocol once there is a connection. It may have an attribute ``watcher``: who
+                is to watch the connection, the reactor or one of its groups.
 
         Returns:
             Fires with the protocol, perhaps before this returns.
@@ -98,7 +101,8 @@ class PromptEndpoint:
         return looking.addCallback(self._connect, protocolFactory)
 
     def _connect(self, address: str, factory: Any) -> Deferred[Any]:
-        connecting = Connecting(self._reactor, PromptClient)
+        watcher = getattr(factory, "watcher", None) or self._reactor
+        connecting = Connecting(watcher, PromptClient)
         connecting.begin(address, self._port, factory, self._within, self._bind)
         return connecting.done
 

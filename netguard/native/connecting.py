@@ -40,7 +40,7 @@ class Connecting:
         done: fires with the protocol, or with why there is none. To cancel it gives up.
     """
 
-    sock: socket.socket
+    socket: socket.socket
     _address: tuple[Any, ...]
     _factory: Any
     _timer: IDelayedCall | None = None
@@ -65,20 +65,20 @@ class Connecting:
         six = ":" in host
         try:
             self._address = _resolveIPv6(host, port) if six else (host, port)
-            self.sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
+            self.socket = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
         except OSError as why:
             self._over = True
             self.done.errback(ConnectBindError(*why.args[:2]))
             return
         try:
-            self.sock.setblocking(False)
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.setblocking(False)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if bind is not None:
-                self.sock.bind(bind)
+                self.socket.bind(bind)
         except OSError as why:
             self._fail(ConnectBindError(*why.args[:2]))
             return
-        code = self.sock.connect_ex(self._address)
+        code = self.socket.connect_ex(self._address)
         if not code or (code in _UNDER_WAY and self._answered()):
             self._succeed()
         elif code in _UNDER_WAY:
@@ -89,7 +89,7 @@ class Connecting:
 
     def _answered(self) -> bool:
         try:
-            self.sock.getpeername()
+            self.socket.getpeername()
         except OSError:
             return False
         return True
@@ -98,7 +98,7 @@ class Connecting:
 
     def fileno(self) -> int:
         """The descriptor of the socket."""
-        return self.sock.fileno()
+        return self.socket.fileno()
 
     def logPrefix(self) -> str:
         """What stands in the log for what is nobody's yet."""
@@ -106,7 +106,7 @@ class Connecting:
 
     def doWrite(self) -> None:
         """The other side has answered, or never will."""
-        code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._fail(getConnectError((code, strerror(code))))
         else:
@@ -115,7 +115,7 @@ class Connecting:
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor has found that it has failed, or stops."""
-        code = -1 if self._over else self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = -1 if self._over else self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         why: Any = getConnectError((code, strerror(code))) if code > 0 else reason.value
         self._fail(why)
 
@@ -133,7 +133,7 @@ class Connecting:
             return
         self._over = True
         self._rest()
-        self.sock.close()
+        self.socket.close()
         self.done.errback(why)
 
     def _succeed(self) -> None:
@@ -142,14 +142,14 @@ class Connecting:
         try:
             protocol = self._factory.buildProtocol(address)
         except BaseException:  # noqa: BLE001 - who wants to connect hears of it, whatever it is
-            self.sock.close()
+            self.socket.close()
             self.done.errback()
             return
         if protocol is None:
-            self.sock.close()
+            self.socket.close()
             self.done.errback(NoProtocol())
             return
-        made = self._make(self.sock, self._address, self._reactor)
+        made = self._make(self.socket, self._address, self._reactor)
         made.upper = protocol
         try:
             made.promptly(protocol.makeConnection, made)

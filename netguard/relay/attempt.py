@@ -33,6 +33,7 @@ class Attempt:
         within: seconds that it may take.
         preface: what it is told first.
         answer: called once, with this.
+        watcher: who is to watch the connection; see :class:`netguard.relay.back.BackFactory`.
 
     Attributes:
         back: our end of the connection.
@@ -45,7 +46,13 @@ class Attempt:
     _counts = False
 
     def __init__(
-        self, backend: Backend, stalls: Stalls, within: float, preface: bytes, answer: Callable[[Attempt], object]
+        self,
+        backend: Backend,
+        stalls: Stalls,
+        within: float,
+        preface: bytes,
+        answer: Callable[[Attempt], object],
+        watcher: Any = None,
     ) -> None:
         self.backend = backend
         self.back = Back(stalls, self._end, self._leave)
@@ -53,12 +60,14 @@ class Attempt:
         self._clock = stalls.clock
         self._within = within
         self._preface = preface
+        self._watcher = watcher
 
     def begin(self) -> None:
         """Try; the answer may come before this returns."""
         self.backend.live += 1
         self._counts = True
-        self._connecting = maybeDeferred(self.backend.endpoint.connect, BackFactory(self.back, self._preface))
+        factory = BackFactory(self.back, self._preface, self._watcher)
+        self._connecting = maybeDeferred(self.backend.endpoint.connect, factory)
         self._connecting.addErrback(self._end)
         if self._answer is not None:
             self._timer = self._clock.callLater(self._within, self._late)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.protocol import Factory
@@ -73,13 +73,16 @@ class BackFactory(Factory):
     Args:
         back: that end.
         preface: what the backend is told first; see :mod:`netguard.relay.preface`.
+        watcher: who is to watch the connection, where its endpoint can be told that: the client's reactor, or group
+            (:mod:`netguard.native.group`); None for whoever the endpoint has.
     """
 
     noisy = False
 
-    def __init__(self, back: Back, preface: bytes = b"") -> None:
+    def __init__(self, back: Back, preface: bytes = b"", watcher: Any = None) -> None:
         self.back = back
         self.preface = preface
+        self.watcher = watcher
 
     def buildProtocol(self, addr: IAddress | None) -> Back:
         """The end."""

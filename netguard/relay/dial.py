@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netguard.relay.attempt import Attempt
 
@@ -23,17 +23,24 @@ class Dial:
         preface: what a backend is told first.
         found: called with the successful attempt.
         lost: called with the number of tries, when nobody can be reached.
+        watcher: who is to watch the connection; see :class:`netguard.relay.back.BackFactory`.
     """
 
     _attempt: Attempt | None = None
 
     def __init__(
-        self, relay: Relay, preface: bytes, found: Callable[[Attempt], object], lost: Callable[[int], object]
+        self,
+        relay: Relay,
+        preface: bytes,
+        found: Callable[[Attempt], object],
+        lost: Callable[[int], object],
+        watcher: Any = None,
     ) -> None:
         self._relay = relay
         self._preface = preface
         self._found = found
         self._lost = lost
+        self._watcher = watcher
         self._tried: list[Backend] = []
 
     def search(self) -> None:
@@ -43,7 +50,7 @@ class Dial:
             self._lost(len(self._tried))
             return
         self._tried.append(backend)
-        self._attempt = self._relay.attempt(backend, self._preface, self._answered)
+        self._attempt = self._relay.attempt(backend, self._preface, self._answered, self._watcher)
         self._attempt.begin()
 
     def _answered(self, attempt: Attempt) -> None:

@@ -53,7 +53,8 @@ class Front(Side):
     def handshakeCompleted(self) -> None:
         """Find a backend."""
         if self._dial is None:
-            self._dial = Dial(self.relay, self.relay.preface(self.transport), self._found, self._lost)
+            preface, watcher = self.relay.preface(self.transport), getattr(self.transport, "reactor", None)
+            self._dial = Dial(self.relay, preface, self._found, self._lost, watcher)
             self._dial.search()
 
     def dataReceived(self, data: bytes) -> None:

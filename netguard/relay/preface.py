@@ -96,6 +96,7 @@ class _Prefacing(Factory):
     def __init__(self, wrapped: Any, preface: bytes) -> None:
         self._wrapped = wrapped
         self._preface = preface
+        self.watcher = getattr(wrapped, "watcher", None)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol, which lets the preface go first. There is no layer in between that would stay."""

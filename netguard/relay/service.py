@@ -66,9 +66,11 @@ class Relay(_Service):  # type: ignore[misc]
         """What a backend is told before the bytes of this client."""
         return header(self._send_proxy, transport)
 
-    def attempt(self, backend: Backend, preface: bytes, answer: Callable[[Attempt], object]) -> Attempt:
+    def attempt(
+        self, backend: Backend, preface: bytes, answer: Callable[[Attempt], object], watcher: Any = None
+    ) -> Attempt:
         """A try to reach a backend, which is still to begin."""
-        return Attempt(backend, self.stalls, self._within, preface, answer)
+        return Attempt(backend, self.stalls, self._within, preface, answer, watcher)
 
     def failed(self, attempt: Attempt) -> None:
         """Tell of a try that failed; a flood is sampled."""
