@@ -11,17 +11,18 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import define, field, frozen
 from twisted.application.service import Service
-from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText
+from twisted.logger import ILogObserver, LogEvent, formatEventAsClassicLogText, formatTime
 from twisted.python.components import Componentized
 from twisted.python.log import ILogObserver as IOlderObserver
 from twisted.python.usage import UsageError
 
 from netguard.errors import OptionError
-from netguard.events import FORMATS, as_json, as_message, emit
+from netguard.events import FORMATS, Event, as_json, as_message, emit
 from netguard.plugins.concerns import Given, join
 from netguard.process.log_writer import Lines, Place, Stream, Writer
 from netguard.process.logfile import LogFile, words
@@ -246,8 +247,16 @@ def _complain(reason: str) -> None:
 
 
 def _classic(event: LogEvent) -> str | None:
+    ours = event.get("netguard")
+    if isinstance(ours, Event) and "log_failure" not in event:  # the same text, with less to find out
+        return f"{_moment(int(event['log_time']))} [{event['log_namespace']}#{event['log_level'].name}] {ours}"
     line = formatEventAsClassicLogText(event)
     return None if line is None else line.rstrip("\n")
+
+
+@lru_cache(maxsize=1)
+def _moment(second: int) -> str:
+    return formatTime(second)
 
 
 def _reactor() -> Any:

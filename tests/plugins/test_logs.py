@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from twisted.application.service import Application, IServiceCollection, MultiService, Service
 from twisted.internet.task import Clock, deferLater
-from twisted.logger import ILogObserver, LogLevel
+from twisted.logger import ILogObserver, LogLevel, formatEventAsClassicLogText
+from twisted.python.failure import Failure
 from twisted.python.usage import UsageError
 
 from netguard.errors import OptionError
+from netguard.events import made
 from netguard.plugins import logs
 from netguard.plugins.logs import Log, Wanted
 from netguard.service import Service as House
@@ -187,6 +189,20 @@ def test_without_a_format_twistds_lines_are_in_the_file(tmp_path: Path, bring: A
     observe({})
     lines = (tmp_path / "a.log").read_text().splitlines()
     assert [each.partition(" ")[2] for each in lines] == ["[-#info] hello world", "[x#debug] hello world"]
+
+
+@pytest.mark.parametrize("second", [1.0, 1_700_000_000.999_4, 1_700_000_001.0, 4_000_000_000.5])
+def test_our_events_look_as_twistd_would_write_them(second: float) -> None:
+    """They are written by a shorter way, since there are many; whatever stands in them."""
+    for name, fields in {
+        "closed": {"client.address": "192.0.2.7", "duration": 0.017, "reason": "it is\n[over]\tnow {netguard}"},
+        "cut": {"client.address": b"\xff\x00{", "observed": None},
+        "accepted": {},
+    }.items():
+        event = {**made(name, fields), "log_time": second}
+        assert logs._classic(event) == cast("str", formatEventAsClassicLogText(event)).rstrip("\n")
+    broken = {**made("closed", {}), "log_failure": Failure(LookupError("why")), "log_time": second}
+    assert "LookupError" in cast("str", logs._classic(broken))
 
 
 def test_without_a_format_or_a_file_twistd_does_it(bring: Any) -> None:
