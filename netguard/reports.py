@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_DONE
 
 from netguard.errors import Reason
 from netguard.events import DETAILS, emit
@@ -88,7 +89,7 @@ class Reports:
         fields["bytes_in"] = connection.received
         fields["bytes_out"] = connection.sent
         cause = ours if ours is not None or reason is None else reason.value
-        if type(cause) is ConnectionDone and not cause.args:
+        if cause is CONNECTION_DONE or (type(cause) is ConnectionDone and not cause.args):
             fields["reason"] = _CLOSED_CLEANLY
         elif cause is not None:
             fields |= why(cause)

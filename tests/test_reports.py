@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_DONE
 from twisted.python.failure import Failure
 
 from netguard.errors import Expelled, Idle, TooManyConnections
@@ -73,7 +74,9 @@ def test_the_last_event_says_what_passed(connection: Any, logged: Any) -> None:
     reports = Reports(lambda: 0.0, Figures())
     reports.last(connection, Failure(ConnectionDone()))
     reports.last(connection, None)
-    first, second = told(logged)
+    reports.last(connection, Failure(CONNECTION_DONE))
+    first, second, third = told(logged)
+    assert third["reason"] == first["reason"]
     assert first["event"] == second["event"] == "closed"
     assert first["reason"] == "Connection was closed cleanly."
     assert "reason" not in second
