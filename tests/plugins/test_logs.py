@@ -194,11 +194,12 @@ def test_without_a_format_twistds_lines_are_in_the_file(tmp_path: Path, bring: A
 @pytest.mark.parametrize("second", [1.0, 1_700_000_000.999_4, 1_700_000_001.0, 4_000_000_000.5])
 def test_our_events_look_as_twistd_would_write_them(second: float) -> None:
     """They are written by a shorter way, since there are many; whatever stands in them."""
-    for name, fields in {
+    kinds: dict[str, dict[str, object]] = {
         "closed": {"client.address": "192.0.2.7", "duration": 0.017, "reason": "it is\n[over]\tnow {netguard}"},
         "cut": {"client.address": b"\xff\x00{", "observed": None},
         "accepted": {},
-    }.items():
+    }
+    for name, fields in kinds.items():
         event = {**made(name, fields), "log_time": second}
         assert logs._classic(event) == cast("str", formatEventAsClassicLogText(event)).rstrip("\n")
     broken = {**made("closed", {}), "log_failure": Failure(LookupError("why")), "log_time": second}
