@@ -190,15 +190,25 @@ class Server:
     @classmethod
     def start(cls, *words: str, cwd: Path, service: str = "netguard-pop") -> Server:
         """Start a service of netguard's with these options; modules of its folder can be imported."""
-        command = [TWISTD, "-n", "--pidfile=", service, "--log-format", "json", *words]
+        words = (service, "--log-format", "json", *words)
+        return cls.twistd(*words, cwd=cwd, env=environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"})
+
+    @classmethod
+    def twistd(cls, *words: str, cwd: Path, **how: Any) -> Server:
+        """Start a twistd in the foreground, without a pidfile unless the words name one."""
+        return cls.run(TWISTD, "-n", *(() if "--pidfile" in words else ("--pidfile=",)), *words, cwd=cwd, **how)
+
+    @classmethod
+    def run(cls, *command: str, cwd: Path, **how: Any) -> Server:
+        """Start any program that logs as a service does; ``how`` is for ``subprocess.Popen``."""
         process = subprocess.Popen(
             command,
             cwd=cwd,
-            env=environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            **{"env": environment(), **how},
         )
         assert process.stdout is not None
         assert process.stderr is not None

@@ -130,13 +130,7 @@ def makeService(options: Options) -> Any:
     Raises:
         SystemExit: with one line, when something that was named cannot be used.
     """
-    from twisted.internet import reactor
-
-    try:
-        service = PopService(options, reactor)
-    except (ValueError, AccountsTrouble) as why:
-        options.fail(why)
-    return options.equip(service, service.house)
+    return options.made(lambda reactor: PopService(options, reactor), AccountsTrouble)
 
 
 class PopService(_Service):  # type: ignore[misc]

@@ -115,13 +115,7 @@ def makeService(options: Options) -> Any:
     Raises:
         SystemExit: with one line, when something that was named cannot be used.
     """
-    from twisted.internet import reactor
-
-    try:
-        service = RelayService(options, reactor)
-    except ValueError as why:
-        options.fail(why)
-    return options.equip(service, service.house)
+    return options.made(lambda reactor: RelayService(options, reactor))
 
 
 class RelayService(_Service):  # type: ignore[misc]

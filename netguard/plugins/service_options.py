@@ -113,12 +113,41 @@ class ServiceOptions(GuardOptions):
         Raises:
             SystemExit: with one line, when something that was named cannot be used.
         """
+        return self.made(lambda reactor: _Serving(self, factory, alpn, reactor))
+
+    def made(self, make: Callable[[Any], Any], *troubles: type[Exception]) -> Any:
+        """A service with all that these options say: what ``makeService`` returns.
+
+        Args:
+            make: makes it, given the reactor; its ``house`` is what its ports have in common.
+            troubles: what it raises, besides ValueError, when something that was named cannot be used.
+
+        Raises:
+            SystemExit: with one line, when it does.
+        """
         from twisted.internet import reactor
 
-        service = _Multi()
+        known: tuple[type[Exception], ...] = (ValueError, *troubles)
         try:
-            tls = server_tls(*self.tls, alpn=alpn) if self.tls else None
-            house = self.listen(service, lambda: factory, reactor, tls)
-        except ValueError as why:
+            service = make(reactor)
+        except known as why:
             self.fail(why)
-        return self.equip(service, house)
+        return self.equip(service, service.house)
+
+
+class _Serving(_Multi):  # type: ignore[misc]
+    """One protocol, on all ports.
+
+    Args:
+        options: the parsed command line.
+        factory: the application's.
+        alpn: the protocols to choose from inside TLS.
+        reactor: the reactor.
+    """
+
+    def __init__(
+        self, options: ServiceOptions, factory: IProtocolFactory, alpn: tuple[bytes, ...], reactor: Any
+    ) -> None:
+        super().__init__()
+        tls = server_tls(*options.tls, alpn=alpn) if options.tls else None
+        self.house = options.listen(self, lambda: factory, reactor, tls)

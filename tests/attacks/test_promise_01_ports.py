@@ -21,7 +21,7 @@ from netguard.plugins.listening import listening
 from netguard.policy import Policy
 from netguard.units import port
 from tests.conftest import Logged
-from tests.popserver import PATIENCE, ROOT, TWISTD, Output, Site, environment, serving, twistd
+from tests.popserver import PATIENCE, ROOT, Server, Site, serving, twistd
 
 
 class Recorder:
@@ -157,23 +157,13 @@ def test_port_0_of_netguard_pop(tmp_path: Path) -> None:
 
 def test_port_0_under_netguard_wrap(tmp_path: Path) -> None:
     """What listens under netguard-wrap tells its real port, too."""
-    import subprocess
-
-    command = [TWISTD, "-n", "--pidfile=", "netguard-wrap", "--log-format", "json", "--", "web"]
-    process = subprocess.Popen(
-        [*command, "--listen", "tcp:0:interface=127.0.0.1", "--path", str(tmp_path)],
-        cwd=tmp_path, env=environment(), text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    out = Output(process.stdout)
+    web = ["web", "--listen", "tcp:0:interface=127.0.0.1", "--path", "."]
+    server = Server.twistd("netguard-wrap", "--log-format", "json", "--", *web, cwd=tmp_path)
     try:
-        found = out.wait(lambda lines: re.search(r'"server\.port": (\d+)', "\n".join(lines)))
-        socket.create_connection(("127.0.0.1", int(found[1])), PATIENCE).close()
+        (port,) = server.ports()
+        socket.create_connection(("127.0.0.1", port), PATIENCE).close()
     finally:
-        process.terminate()
-        process.wait(PATIENCE)
-        out.wait(lambda _: out.ended)
+        server.stop()
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,7 @@ from twisted.internet.threads import deferToThread
 from netguard.application import connection_of
 from netguard.peer import Peer as Known
 from netguard.wire.proxy_tlv import Ssl
-from tests.popserver import PATIENCE, USER, Output, Peer, Server, Site, environment, serving, trusting
-from tests.popserver import TWISTD as _TWISTD
+from tests.popserver import PATIENCE, USER, Peer, Server, Site, serving, trusting
 from tests.programs import LOOPBACK, free_port, needs, path_of, running
 
 CLIENT = "127.0.0.2"
@@ -294,18 +293,7 @@ def web(folder: Path, endpoint: str) -> Iterator[Server]:
     """``twistd web`` under ``guard:``, behind proxies on 127.0.0.1; its own log says who came."""
     (folder / "a.txt").write_bytes(b"hello from a file\n")
     words = ["web", "--path", str(folder), "--listen", f"guard:{endpoint}:interface={LOOPBACK}:proxy-from={LOOPBACK}"]
-    process = subprocess.Popen(
-        [_TWISTD, "-n", "--pidfile=", *words],
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    server = Server.twistd(*words, cwd=folder)
     try:
         yield server
     finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from netguard.plugins.pop import Options
-from tests.popserver import PATIENCE, ROOT, TWISTD, Output, Peer, Server, Site, environment, trusting
+from tests.popserver import PATIENCE, ROOT, TWISTD, Peer, Server, Site, environment, trusting
 from tests.programs import free_port, needs
 
 UNITS = ROOT / "docs" / "examples" / "systemd"
@@ -96,23 +96,13 @@ def site(tmp_path: Path) -> Site:
 @contextmanager
 def running(words: list[str], site: Site, **how: object) -> Iterator[Server]:
     """A process of ours for the time of a block."""
-    process = subprocess.Popen(
-        words,
-        cwd=site.folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **how,  # type: ignore[call-overload]
-    )
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    server = Server.run(*words, cwd=site.folder, **how)
     try:
         yield server
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(PATIENCE)
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait(PATIENCE)
         for output in (server.out, server.err):
             if not output.ended:
                 output.wait(lambda _, output=output: output.ended)  # type: ignore[misc]

@@ -23,7 +23,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.popserver import PATIENCE, TWISTD, Output, Server, environment, twistd
+from tests.popserver import PATIENCE, Server, twistd
 
 LOOPBACK = "127.0.0.1"
 FREE = f"tcp:0:interface={LOOPBACK}"
@@ -33,18 +33,7 @@ PAGE = b"hello from a file\n"
 @contextmanager
 def running(*words: str, cwd: Path) -> Iterator[Server]:
     """A twistd in the foreground for the time of a block; no traceback may stand in what it wrote."""
-    process = subprocess.Popen(
-        [TWISTD, "-n", "--pidfile=", *words],
-        cwd=cwd,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    server = Server.twistd(*words, cwd=cwd)
     try:
         yield server
     finally:

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from netguard.errors import OptionError
 from netguard.plugins.admin import Token
 from netguard.plugins.guard_options import GuardOptions
 from netguard.secret import Secret
-from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment, serving
+from tests.popserver import PATIENCE, Peer, Server, Site, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,19 +174,8 @@ def test_who_drains_is_not_ready_and_can_be_watched(site: Site) -> None:
 def test_a_wrapped_plugin_is_watched(tmp_path: Path) -> None:
     """By somebody who is let in to a UNIX socket."""
     path = tmp_path / "admin"
-    command = [TWISTD, "-n", "--pidfile=", "netguard-wrap", "--log-format", "json", "--admin", f"unix:{path}"]
-    process = subprocess.Popen(
-        [*command, "--", "web", "--listen", "tcp:0:interface=127.0.0.1", "--path", "."],
-        cwd=tmp_path,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    words = ["netguard-wrap", "--log-format", "json", "--admin", f"unix:{path}"]
+    server = Server.twistd(*words, "--", "web", "--listen", "tcp:0:interface=127.0.0.1", "--path", ".", cwd=tmp_path)
     try:
         server.wait_for("listening", 2)
         assert path.stat().st_mode & 0o777 == 0o600
@@ -257,30 +245,9 @@ def open_folder() -> Iterator[Path]:
 def test_a_socket_belongs_to_whom_the_service_becomes(open_folder: Path) -> None:
     """So that it can be removed at the end, and used by who controls the service."""
     path = open_folder / "admin"
-    words = ["-n", "--pidfile=", "--uid", "65534", "--gid", "65534", "netguard-wrap", "--log-format", "json"]
-    process = subprocess.Popen(
-        [
-            TWISTD,
-            *words,
-            "--admin",
-            f"unix:{path}",
-            "--",
-            "web",
-            "--listen",
-            "tcp:0:interface=127.0.0.1",
-            "--path",
-            ".",
-        ],
-        cwd=open_folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    words = ["--uid", "65534", "--gid", "65534", "netguard-wrap", "--log-format", "json", "--admin", f"unix:{path}"]
+    web = ["web", "--listen", "tcp:0:interface=127.0.0.1", "--path", "."]
+    server = Server.twistd(*words, "--", *web, cwd=open_folder)
     try:
         server.wait_for("started")
         assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)

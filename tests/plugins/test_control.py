@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from netguard.process.control_client import ControlClient
-from tests.popserver import TWISTD, Output, Peer, Server, Site, environment, serving, twistd
+from tests.popserver import Peer, Server, Site, serving, twistd
 from tests.test_cli import COMMAND, netguard
 
 
@@ -128,17 +128,7 @@ def test_a_wrapped_application_is_controlled_alike(tmp_path: Path) -> None:
     """Whatever it is."""
     (tmp_path / "index.html").write_text("hello")
     words = ["--control", "control", "--log-format", "json", "--", "web", "--listen", "tcp:0:interface=127.0.0.1"]
-    process = subprocess.Popen(
-        [TWISTD, "-n", "--pidfile", "pid", "netguard-wrap", *words, "--path", "."],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    server = Server.twistd("--pidfile", "pid", "netguard-wrap", *words, "--path", ".", cwd=tmp_path)
     try:
         (port,) = server.ports(1)
         with socket.create_connection(("127.0.0.1", port)):

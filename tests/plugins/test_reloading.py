@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from twisted.internet.task import Clock
 from netguard.errors import OptionError
 from netguard.plugins.reloading import Reloading
 from netguard.service import Service
-from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment, serving, trusting
+from tests.popserver import PATIENCE, Peer, Server, Site, serving, trusting
 
 if TYPE_CHECKING:
     from tests.conftest import Logged
@@ -280,17 +279,7 @@ def test_who_is_in_stays_unless_told_otherwise(cuts: bool, wrapped: bool, site: 
         command += ["--listen", "tcp:0:interface=127.0.0.1"]
     else:
         command = ["netguard-pop", "--log-format", "json", *site.both_ports, *words]
-    process = subprocess.Popen(
-        [TWISTD, "-n", "--pidfile=", *command],
-        cwd=site.folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    server = Server(process, Output(process.stdout), Output(process.stderr))
+    server = Server.twistd(*command, cwd=site.folder)
     try:
         port = server.ports(1 if wrapped else 2)[0]
         server.wait_for("started")

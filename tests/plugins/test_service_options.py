@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import signal
 import socket
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python import usage
 
 from netguard.plugins.service_options import ServiceOptions
-from tests.popserver import PATIENCE, TWISTD, Output, environment
+from tests.popserver import PATIENCE, Server
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -85,35 +81,22 @@ def test_a_service_of_ones_own_has_all_the_rest(tmp_path: Path) -> None:
     for name in ("guestbook.py", "guestbook_service.py"):
         shutil.copy(EXAMPLES / name, tmp_path)
     words = ["--listen", "tcp:0:interface=127.0.0.1", "--greeting", "Name?", "--max-per-peer", "1", "--control", "ctl"]
-    paths = [str(tmp_path), environment().get("PYTHONPATH", "")]
-    process = subprocess.Popen(
-        [TWISTD, "-n", "--pidfile=", "guestbook", "--log-format", "json", "--lock", "lock", *words],
-        cwd=tmp_path, env={**environment(), "PYTHONPATH": os.pathsep.join(filter(None, paths))}, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    out = Output(process.stdout)
-
-    def told(pattern: str) -> Any:
-        return out.wait(lambda lines: re.search(pattern, "\n".join(lines)))
-
+    server = Server.start("--lock", "lock", *words, cwd=tmp_path, service="guestbook")
     try:
-        port = int(told(r'"server\.port": (\d+)')[1])
-        told('"event": "started"')
+        (port,) = server.ports()
+        server.wait_for("started")
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as guest:
             assert guest.recv(100) == b"Name?\r\n"
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as another:
                 assert another.recv(100) == b""
-            told('"event": "refused"')
-            assert (tmp_path / "lock").read_text().strip() == str(process.pid)
+            server.wait_for("refused")
+            assert (tmp_path / "lock").read_text().strip() == str(server.process.pid)
             assert (tmp_path / "ctl").is_socket()
-            process.send_signal(signal.SIGHUP)
-            told('"event": "reloaded"')
-        told('"event": "closed"')
-        process.terminate()
-        told('"event": "stopped"')
-        assert process.wait(PATIENCE) == 0
+            server.process.send_signal(signal.SIGHUP)
+            server.wait_for("reloaded")
+        server.wait_for("closed")
+        assert server.stop() == 0
+        server.wait_for("stopped")
     finally:
-        process.kill()
-        process.wait(PATIENCE)
-        out.wait(lambda _: out.ended)
+        server.process.kill()
+        server.process.wait(PATIENCE)

@@ -20,7 +20,7 @@ from netguard.plugins.taking_over import TakingOver
 from netguard.process.commands import ControlError
 from netguard.process.inheritance import Inheritance
 from netguard.service import Service
-from tests.popserver import PATIENCE, TWISTD, Output, Peer, Server, Site, environment
+from tests.popserver import PATIENCE, Peer, Server, Site
 from tests.programs import free_port
 
 if TYPE_CHECKING:
@@ -149,18 +149,9 @@ def start(site: Site) -> Iterator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def begin(*words: str) -> Server:
-        process = subprocess.Popen(
-            [TWISTD, "-n", *words],
-            cwd=site.folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        return Server(process, Output(process.stdout), Output(process.stderr))
+        server = Server.twistd("--pidfile", "twistd.pid", *words, cwd=site.folder)
+        started.append(server.process)
+        return server
 
     yield begin
     for each in started:
