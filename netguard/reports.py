@@ -79,15 +79,16 @@ class Reports:
             reason: why the transport is gone; None when there was none.
         """
         ours, fields, figures = connection.reason, who(connection), self.figures
-        figures.bytes_in += connection.received
-        figures.bytes_out += connection.sent
+        received, sent = connection.received, connection.sent
+        figures.bytes_in += received
+        figures.bytes_out += sent
         if ours is not None and connection.state == "refused":
             figures.refused[type(ours)] += 1
             self.sampler.emit("refused", type(ours).__name__, lambda: fields | why(ours))
             return
         fields["duration"] = round(connection.age, 3)
-        fields["bytes_in"] = connection.received
-        fields["bytes_out"] = connection.sent
+        fields["bytes_in"] = received
+        fields["bytes_out"] = sent
         cause = ours if ours is not None or reason is None else reason.value
         if cause is CONNECTION_DONE or (type(cause) is ConnectionDone and not cause.args):
             fields["reason"] = _CLOSED_CLEANLY

@@ -21,12 +21,13 @@ from twisted.internet.posixbase import _DisconnectSelectableMixin
 from twisted.python import context, log
 from zope.interface import directlyProvides, providedBy
 
+from netguard.native.log_context import name_of
+
 MOST = 256
 """So many connections are served in one turn of the reactor, before others have theirs."""
 
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
-_NAMELESS = "(buggy logPrefix method)"
 
 
 class Group(_Disconnects):  # type: ignore[misc]
@@ -87,7 +88,7 @@ class Group(_Disconnects):  # type: ignore[misc]
                 if member is None:  # perhaps it has been paused since
                     member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
                 if member is not None and event:
-                    contexts[-1] = {log.ILogContext: {**outside, "system": _name(member)}}
+                    contexts[-1] = {log.ILogContext: {**outside, "system": name_of(member)}}
                     try:
                         self._serve(member, number, event)
                     except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
@@ -194,14 +195,6 @@ def _number(member: Any) -> int:
         return int(member.socket.fileno())
     except AttributeError:  # it is over
         return -1
-
-
-def _name(member: Any) -> str:
-    try:
-        return str(member.logPrefix())
-    except BaseException:  # noqa: BLE001 - as Twisted does
-        log.err(system=_NAMELESS)
-        return _NAMELESS
 
 
 def group_for(reactor: Any) -> Any:

@@ -15,6 +15,7 @@ from twisted.python import log
 
 from netguard.factory import GuardedFactory
 from netguard.native.group import Group, group_for
+from netguard.native.log_context import call_as
 from netguard.native.meter import NativeMeter
 from netguard.native.server import Server
 
@@ -116,7 +117,7 @@ class Port(_Port):  # type: ignore[misc]
         """Where peers speak first, what one says has come by now: a turn of the reactor less."""
         meter = made.meter
         before = meter.received
-        log.callWithLogger(made, made.read_at_once)
+        call_as(made, made.read_at_once)
         self._talkers = TALKERS if meter.received != before else max(0, self._talkers - 1)
 
     def connectionLost(self, reason: Any) -> None:

@@ -77,6 +77,8 @@ class PromptServer(_Server):  # type: ignore[misc]
         if len(client) != _HOST_AND_PORT:
             self._addressType = IPv6Address
         self.connected = 1
+        if not isinstance(reactor, Group):  # who asks several times for each event
+            self.fileno = sock.fileno  # type: ignore[method-assign]
         reactor.addReader(self)
 
     # what is read, and sent in answer
@@ -282,4 +284,5 @@ class PromptServer(_Server):  # type: ignore[misc]
         self._closeSocket(not isinstance(reason.value, ConnectionAborted))
         upper, self.upper = self.upper, None
         del self.socket
+        self.__dict__.pop("fileno", None)
         upper.connectionLost(reason)
