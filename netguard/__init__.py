@@ -2,6 +2,7 @@
 
 from netguard.application import connection_of, misdeed, settle
 from netguard.factory import GuardedFactory
+from netguard.fleet.joining import join_fleet
 from netguard.guard import Connection, Guard, frozen
 from netguard.guards.access_rules import AccessRules
 from netguard.guards.bandwidth import Bandwidth
@@ -56,6 +57,7 @@ __all__ = [
     "WriteStall",
     "connection_of",
     "frozen",
+    "join_fleet",
     "misdeed",
     "option",
     "settle",

@@ -62,6 +62,9 @@ class House(Protocol):
     penalties: list[Any]
     """Ledgers of misdeeds, for those who list and clear them."""
 
+    tallies: list[Any]
+    """What is counted together with other machines, if there are any; see :class:`netguard.elsewhere.Tally`."""
+
     dials: list[Any]
     """The options that can be changed while the service runs; see :meth:`Guard.settable`."""
 

@@ -14,11 +14,11 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from hashlib import blake2b
 from heapq import nlargest
-from math import ceil, inf, log2
+from math import inf
 
 from attrs import define, frozen
 
-from netguard.units import Frequency
+from netguard.penalty_terms import Terms
 
 SUSPECTS, OFFENDERS = 32_768, 16_384
 """Peers in each region: some 35 MiB when both are full of those who have tried many passwords."""
@@ -30,35 +30,6 @@ _LONGEST_KIND = 40
 _DIGEST = 8
 _AT_A_TIME = 8
 """Suspects that are forgotten for each misdeed: more than one, so that the table shrinks, and never for long."""
-_MOST_DOUBLINGS = 32
-
-
-@frozen
-class Terms:
-    """When a peer is penalised, and for how long.
-
-    Args:
-        tolerated: the weight of misdeeds that may come at once, and the seconds in which so much drains.
-        shortest: seconds of a first penalty. Each further one is twice as long as the one before.
-        longest: seconds of a penalty at most. As long a time without a penalty takes one doubling back.
-    """
-
-    tolerated: Frequency
-    shortest: float
-    longest: float
-
-    @property
-    def most_times(self) -> int:
-        """After so many penalties the next is no longer than the one before."""
-        return min(_MOST_DOUBLINGS, max(0, ceil(log2(self.longest / self.shortest))))
-
-    def length(self, times: int) -> float:
-        """Seconds of a penalty.
-
-        Args:
-            times: how many there were before.
-        """
-        return min(self.shortest * 2**times, self.longest) if times < self.most_times else self.longest
 
 
 @define(eq=False)
@@ -179,6 +150,32 @@ class PenaltyTable:
             self._suspect(key, record, now)
         return None
 
+    def impose(self, key: Hashable, kind: str, left: float, times: int, now: float) -> bool:
+        """Write down a penalty that somebody else has given; one that ends later stays as it is.
+
+        Args:
+            key: by what the peer is counted.
+            kind: a word for what it has done.
+            left: seconds for which it is still to be refused; the longest that is possible here, if it is more.
+            times: how many penalties there were before this one.
+            now: the moment.
+
+        Returns:
+            Whether it holds now.
+        """
+        self._tidy(now)
+        times = max(0, min(times, len(self._ranks) - 1))
+        until = now + min(left, self._lengths[times])
+        record = self.offenders.get(key) or self._suspects.get(key) or Record()
+        if not now < until or (self.refused(key, now) is record and until <= record.until):
+            return False
+        times = max(times, record.times)
+        if not self._hold(key, record, times, until, now):
+            return False
+        record.peak, record.score = record.peak or self.terms.tolerated.events + 1.0, 0.0
+        record.kinds = record.kinds or (kind[:_LONGEST_KIND],)
+        return True
+
     def _is_news(self, record: Record, once: bytes) -> bool:
         digest = blake2b(once, key=self._secret, digest_size=_DIGEST).digest()
         known = [record.tokens[at : at + _DIGEST] for at in range(0, len(record.tokens), _DIGEST)]
@@ -205,13 +202,20 @@ class PenaltyTable:
         if record.times >= 0:
             good = max(0.0, now - record.until)
             times = max(0, min(record.times + 1, len(self._ranks) - 1) - int(good // self.terms.longest))
+        if not self._hold(key, record, times, now + self._lengths[times], now):
+            return False
+        record.peak, record.score = record.score, 0.0  # it is paid for with the penalty
+        return True
+
+    def _hold(self, key: Hashable, record: Record, times: int, until: float, now: float) -> bool:
+        """Let a penalty hold, unless all places are taken by longer ones."""
+        if record.times >= 0:
             self._release(key)
         elif len(self.offenders) >= self._most[1] and not self._make_room(now):
             self.displaced += 1
             return False
         self._suspects.pop(key, None)
-        record.peak, record.score = record.score, 0.0  # it is paid for with the penalty
-        record.times, record.until = times, now + self._lengths[times]
+        record.times, record.until = times, until
         self.offenders[key] = record
         self._ranks[times][key] = None
         return True

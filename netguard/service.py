@@ -48,6 +48,7 @@ class Service:
         native: whether ports are to carry connections by our own transport, where they can.
         figures: what was counted since the service began.
         penalties: ledgers of misdeeds, for those who list and clear them.
+        tallies: what guards count together with other machines (:class:`netguard.elsewhere.Tally`).
         offers: what the concerns of a process have for each other, by name: ``heartbeat``, ``reload``, ``drain``.
         dials: the options of guards that can be changed while the service runs (:class:`netguard.options.Dial`).
         troubles: what could not be used when files were last read again.
@@ -67,6 +68,7 @@ class Service:
         self.native = True
         self.figures = Figures()
         self.penalties: list[Any] = []
+        self.tallies: list[Any] = []
         self.offers: dict[str, Any] = {}
         self.dials: list[Any] = []
         self.troubles: list[str] = []

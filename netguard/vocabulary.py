@@ -176,6 +176,21 @@ VOCABULARY: Mapping[str, Kind] = {
             "kinds": "failed-login,malformed",
         },
     ),
+    "ledger_joined": Kind(
+        LogLevel.info,
+        "This machine counts together with the others of its fleet, through a ledger (`--ledger`).",
+        {"ledger": "rediss://ledger.example:6379/0?name=mail", "option": "ledger"},
+    ),
+    "ledger_lost": Kind(
+        LogLevel.warn,
+        "The ledger cannot be used; told once. Limits go by what is known here until it can be, which is tried again"
+        " and again.",
+        {
+            "ledger": "rediss://ledger.example:6379/0?name=mail",
+            "option": "ledger",
+            "reason": "it cannot be reached: Connection was refused by other side: 111: Connection refused.",
+        },
+    ),
     "heartbeat": Kind(
         LogLevel.info,
         "How the service is: since it began, and (`new.`) since the line before; also when it is switched on or off.",

@@ -52,7 +52,7 @@ _RUNNING = {
     "ending",
     "factory",
 }
-_SERVICE = {"wire", "clients", "accounts", "pop3", "process", "relay"}
+_SERVICE = {"wire", "clients", "accounts", "fleet", "pop3", "process", "relay"}
 
 # room -> the rooms it may import. A folder's modules may import each other, except those of `guards`.
 ARROWS: dict[str, set[str]] = {
@@ -71,9 +71,12 @@ ARROWS: dict[str, set[str]] = {
     "guard": {"options", "errors", "units", "stages", "taps", "verbs"},
     "guards": {
         *("guard", "options", "units", "errors", "peer", "wire", "load", "networks", "nameservers", "verdict", "rules"),
-        *("packed", "penalty_table", "proxy_url"),
+        *("elsewhere", "packed", "penalty_table", "penalty_terms", "proxy_url"),
     },
-    "penalty_table": {"units"},
+    "penalty_terms": {"units"},
+    "penalty_table": {"penalty_terms"},
+    # what guards count together with other machines
+    "elsewhere": {"packed", "penalty_table"},
     "load": {"errors", "units"},
     "networks": {"packed", "units"},
     "nameservers": {"units"},
@@ -137,6 +140,9 @@ ARROWS: dict[str, set[str]] = {
     "relay": {
         *("wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "sampler"),
         *("native", "tls_failure"),
+    },
+    "fleet": {
+        *("clients", "elsewhere", "errors", "factory", "process", "secret", "tls_failure", "units", "wire"),
     },
     "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
     "process": {

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netguard import penalty_table
-from netguard.penalty_table import KINDS, OFFENDERS, SUSPECTS, TOKENS, PenaltyTable, Record, Terms
+from netguard.penalty_table import KINDS, OFFENDERS, SUSPECTS, TOKENS, PenaltyTable, Record
+from netguard.penalty_terms import Terms
 from netguard.units import Frequency
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -137,20 +138,6 @@ def test_an_offender_is_remembered_exactly_as_long_as_that_makes_a_difference() 
     assert "a" in here.offenders
     here.add("b", "x", 0.1, forgotten)
     assert "a" not in here.offenders
-
-
-@pytest.mark.parametrize(
-    ("shortest", "longest", "most"), [(60.0, 60.0, 0), (60.0, 61.0, 1), (60.0, 3600.0, 6), (1.0, 1e300, 32)]
-)
-def test_terms_say_how_often_a_penalty_doubles(shortest: float, longest: float, most: int) -> None:
-    """Until the longest is reached, and no more often than is of any use."""
-    terms = Terms(Frequency(10, 600), shortest, longest)
-    assert terms.most_times == most
-    lengths = [terms.length(times) for times in range(most + 3)]
-    assert lengths == sorted(lengths)
-    assert (lengths[0], lengths[-1]) == (shortest, longest)
-    if most < 32:
-        assert lengths[max(0, most - 1)] < longest or most == 0
 
 
 def test_a_clock_that_is_set_back_makes_nobody_wait_for_it() -> None:
@@ -409,3 +396,46 @@ def test_whatever_happens_the_table_keeps_its_order(story: list[tuple[str, float
         assert len(ranked) == len(here.offenders)
         assert all(each.times < 0 for each in here._suspects.values())
         assert all(0 <= row.score <= 21 for row in here.rows(now))
+
+
+# Penalties of others
+
+
+def test_a_penalty_of_somebody_else_holds_and_the_next_of_here_is_longer() -> None:
+    """It has its place among those of here."""
+    here = table()
+    assert here.impose("a", "x", 30.0, 1, 0.0)
+    record = here.refused("a", 29.9)
+    assert record is not None
+    assert (record.times, record.kinds, record.peak) == (1, ("x",), 11.0)
+    assert here.refused("a", 30.0) is None
+    again = misbehave(here, "a", 30.0)
+    assert again is not None
+    assert again.until - 30.0 == 4 * MINUTE
+
+
+def test_a_penalty_that_ends_later_stays_as_it_is() -> None:
+    """And one that ends sooner gives way; nobody becomes a first offender again by it."""
+    here = table()
+    misbehave(here, "a")
+    assert not here.impose("a", "x", 50.0, 5, 0.0)
+    assert here.impose("a", "x", 100.0, 1, 0.0)
+    record = here.refused("a", 99.9)
+    assert record is not None
+    assert (record.times, record.kinds, record.peak) == (1, ("failed-login",), 11.0)
+    assert here.impose("a", "x", 60.0, 0, 100.0)
+    assert record.times == 1
+    assert not here.impose("b", "x", 0.0, 0, 0.0)
+    assert len(here) == 1
+
+
+def test_penalties_of_others_have_the_same_bounds() -> None:
+    """They displace none that is longer; a suspect becomes an offender."""
+    here = table(offenders=2, suspects=2)
+    misbehave(here, "b", count=3)
+    assert here.impose("a", "x", HOUR, 9, 0.0)
+    assert here.impose("b", "x", HOUR, 9, 0.0)
+    assert not here.impose("c", "x", MINUTE, 0, 0.0)
+    assert (len(here), here.displaced) == (2, 1)
+    assert here.impose("c", "x", MINUTE, 0, HOUR)
+    assert len(here) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netguard.elsewhere.peers import PeersTally
 from netguard.errors import TooManyConnections, TooManyFromPeer
 from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
 from netguard.options import option
@@ -41,6 +42,8 @@ class ConnectionLimit(Guard):
         crowd = Crowd(self)
         self.settable(house, "total", crowd.admit)
         self.settable(house, "per_peer", crowd.admit_of_one)
+        if self.per_peer:
+            house.tallies.append(PeersTally(crowd))
         return Stages(
             Gate(crowd.is_full, crowd.arrive, leave=crowd.depart) if self.total else None,
             Gate(crowd.has_many, crowd.come, leave=crowd.leave) if self.per_peer else None,
@@ -61,6 +64,7 @@ class Crowd:
         self.admit(limit.total or 0)
         self.admit_of_one(limit.per_peer or 0)
         self.peers: dict[Packed, int] = {}
+        self.elsewhere: dict[Packed, int] = {}  # who is there on other machines, if there are any
 
     def admit(self, most: int) -> None:
         """From now on, so many may be there in all; who is there already stays."""
@@ -90,6 +94,8 @@ class Crowd:
     def has_many(self, newcomer: Newcomer) -> TooManyFromPeer | None:
         """Whether the peer is there as often as it may be; one without an address may always."""
         there = self.peers.get(newcomer.key(self.prefix), 0)
+        if self.elsewhere:
+            there += self.elsewhere.get(newcomer.key(self.prefix), 0)
         if there < self.most_of_one:
             return None
         return self.no_more_of_one if there == self.most_of_one else TooManyFromPeer(self.most_of_one, there + 1)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from itertools import islice
 from math import inf
 
+from netguard.elsewhere.arrivals import ArrivalsTally
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
 from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
 from netguard.options import option
@@ -48,6 +49,8 @@ class ConnectionRate(Guard):
         arrivals = Arrivals(self, house)
         self.settable(house, "total", arrivals.allow)
         self.settable(house, "per_peer", arrivals.allow_one)
+        if self.per_peer:
+            house.tallies.append(ArrivalsTally(arrivals))
         return Stages(Gate(arrivals.are_many) if self.total else None, Gate(arrivals.are_many_of_one, arrivals.come))
 
 
@@ -68,6 +71,7 @@ class Arrivals:
         self.total = 0.0
         self.peers: OrderedDict[Packed, float] = OrderedDict()
         self.complained = -inf
+        self.fresh: dict[Packed, int] | None = None  # who has come since others were told; None while nobody is
 
     def allow(self, limit: Frequency | None) -> None:
         """From now on, so many may arrive in all."""
@@ -105,6 +109,17 @@ class Arrivals:
             self.peers.move_to_end(key)
         if known is not None or (key is not None and self.room(now)):
             self.peers[key] = peer
+            if self.fresh is not None:
+                self.fresh[key] = self.fresh.get(key, 0) + 1
+
+    def came_elsewhere(self, key: Packed, times: int) -> None:
+        """Use up what is allowed to a peer, for what it has done on another machine."""
+        now = self.house.reactor.seconds()
+        known = self.peers.get(key)
+        if known is None and not self.room(now):
+            return
+        self.peers[key] = self.one.after_others(now if known is None else known, now, times)
+        self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""
@@ -150,6 +165,11 @@ class Allowance:
         if not 0 < used <= self.furthest:
             return now + self.step
         return inf if used > self.room else whole + self.step
+
+    def after_others(self, whole: float, now: float, times: int) -> float:
+        """When it will be whole again after arrivals that nobody here could refuse: in a period at the latest."""
+        used = whole - now
+        return now + min((used if 0 < used <= self.furthest else 0.0) + self.step * times, self.furthest / 2)
 
 
 def _refusal(kind: type[Reason], limit: Frequency | None) -> Reason:

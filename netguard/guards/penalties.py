@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from math import ceil, inf
+from typing import cast
 
 import attrs
 
+from netguard.elsewhere.penalties import PenaltiesTally
 from netguard.errors import OptionError, Penalised
 from netguard.guard import Connection, Gate, Guard, House, Misdeed, Newcomer, Opener, frozen
 from netguard.networks import Networks, networks
 from netguard.options import option
 from netguard.packed import Packed, pack, peer_key, unpacked
 from netguard.peer import PREFIX_HELP
-from netguard.penalty_table import PenaltyTable, Record, Row, Terms
+from netguard.penalty_table import OFFENDERS, PenaltyTable, Record, Row
+from netguard.penalty_terms import Terms
 from netguard.units import Frequency, Prefix, duration, frequency, prefix
 
 _LOCAL = "127.0.0.1,::1"
@@ -72,7 +76,8 @@ class Penalties(Guard):
         """Begin to hear of misdeeds."""
         keeper = Keeper(self, house)
         house.when_misdeed(keeper.hear)
-        house.penalties.append(Ledger(keeper.table, self.prefix, house))
+        house.penalties.append(Ledger(keeper.table, self.prefix, house, keeper.pardoned))
+        house.tallies.append(PenaltiesTally(keeper))
         return Gate(keeper.has_against)
 
 
@@ -89,6 +94,7 @@ class Keeper:
         self.house = house
         self.table = PenaltyTable(Terms(limit.penalty, limit.shortest, limit.longest), os.urandom(32))
         self.complained = -inf
+        self.fresh: dict[Packed, Record | None] | None = None  # whom others are to hear of; None while nobody is
 
     def has_against(self, newcomer: Newcomer) -> Penalised | None:
         """The penalty for which a newcomer is refused, or None."""
@@ -116,6 +122,8 @@ class Keeper:
         record = table.add(key, misdeed.kind, misdeed.weight, now, misdeed.once)
         if record is not None:
             self.tell(host, key, record, now)
+            if not limit.observe:
+                self.note(key, record)
         if table.forgotten + table.displaced > lost:
             self.complain(now)
 
@@ -130,6 +138,19 @@ class Keeper:
             about["observe"] = True
         about |= {"peer": name_of(key, limit.prefix), "kinds": ",".join(record.kinds)}
         self.house.tell("penalised", about)
+
+    def now(self) -> float:
+        """The present moment."""
+        return self.house.reactor.seconds()
+
+    def note(self, key: Packed, record: Record | None) -> None:
+        """Other machines are to hear of a penalty, or that it was taken back."""
+        if self.fresh is not None and len(self.fresh) < OFFENDERS:
+            self.fresh[key] = record
+
+    def pardoned(self, key: Packed) -> None:
+        """An operator has forgotten what a peer did; that is told to others, too."""
+        self.note(key, None)
 
     def complain(self, now: float) -> None:
         """The table is full; said once a minute."""
@@ -148,11 +169,13 @@ class Ledger:
         table: the table.
         prefix: how many bits make one peer.
         house: the service's clock.
+        pardoned: is told by what each peer is counted that was forgotten.
     """
 
     table: PenaltyTable
     prefix: Prefix
     house: House
+    pardoned: Callable[[Packed], object]
 
     def rows(self, most: int | None = None) -> list[Row]:
         """Who has misbehaved lately, those first who are refused for longest; their keys are texts.
@@ -173,8 +196,12 @@ class Ledger:
             How many peers were forgotten.
         """
         if peer is None:
+            for each in self.table.offenders:
+                self.pardoned(cast("Packed", each))
             return self.table.clear_all()
-        return int(self.table.clear(peer_key(pack(peer.strip().partition("/")[0]), self.prefix)))
+        key = peer_key(pack(peer.strip().partition("/")[0]), self.prefix)
+        self.pardoned(key)
+        return int(self.table.clear(key))
 
 
 @lru_cache(maxsize=64)  # most penalties of a service are for the same, and floods are refused for them

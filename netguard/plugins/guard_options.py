@@ -25,6 +25,7 @@ from netguard.plugins import (
     draining,
     hardening,
     heart,
+    ledger,
     locking,
     logs,
     notifying,
@@ -39,7 +40,7 @@ from netguard.process.instance import SingleInstance
 from netguard.service import Service
 
 CONCERNS: tuple[Concern, ...] = (
-    *(taking_over, locking, logs, hardening, reloading, draining, heart, notifying, control, admin),
+    *(taking_over, locking, logs, hardening, reloading, draining, ledger, heart, notifying, control, admin),
 )
 """What every service has besides its guards, in the order in which it is checked and joins."""
 

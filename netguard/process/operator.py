@@ -83,6 +83,7 @@ class Operator:
         totals = reading.pop("totals")
         drain = self._house.offers.get("drain")
         heart = self._house.offers.get("heartbeat")
+        ledger = self._house.offers.get("ledger")
         return {
             "pid": os.getpid(),
             **{key: reading.pop(key) for key in ("uptime", "connections", "peak")},
@@ -90,6 +91,7 @@ class Operator:
             "draining": getattr(drain, "began", None) is not None,
             "heartbeat": "off" if heart is None else heart.setting,
             **reading,
+            **({} if ledger is None else {"ledger": ledger.reading()}),
         }
 
     # connections

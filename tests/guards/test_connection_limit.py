@@ -275,3 +275,29 @@ def test_a_full_service_says_so_without_counting(service: type[Service]) -> None
     assert house.knock() is not None
     assert house.knock() is None
     assert len(house.built) == 3
+
+
+def test_connections_to_other_machines_count(service: type[Service], logged: Any) -> None:
+    """As far as they are known; and those of here are told."""
+    house = service(ConnectionLimit(per_peer=3))
+    (tally,) = house.factory.service.tallies
+    assert tally.flag == "max-per-peer"
+    first = house.connect("192.0.2.1")
+    assert tally.news(9) == {"192.0.2.1": 1}
+    tally.hear("aa", {"192.0.2.1": 1})
+    tally.hear("bb", {"192.0.2.1": 1})
+    assert house.knock("192.0.2.1") is None
+    house.connect("192.0.2.2")
+    (event,) = logged.named("refused")
+    assert (event["limit"], event["observed"]) == ("3", "4")
+    tally.forget("bb")
+    house.connect("192.0.2.1")
+    assert house.knock("192.0.2.1") is None
+    first.wire.lost(ConnectionDone())
+    house.connect("192.0.2.1")
+    assert tally.news(9) == {"192.0.2.1": 2, "192.0.2.2": 1}
+
+
+def test_a_total_is_not_counted_over_machines() -> None:
+    """It is there for this one's sake."""
+    assert Policy(ConnectionLimit(total=3)).wrap(object()).service.tallies == []

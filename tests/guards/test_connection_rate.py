@@ -259,3 +259,51 @@ def test_no_decision_has_to_forget_many(service: type[Service], tables: list[Arr
         assert _let_in(house, 1, next(_hosts(5000 + len(sizes), 1))) == 1
         sizes.append(len(table.peers))
     assert {before - after for before, after in pairwise(sizes)} == {7}
+
+
+# other machines
+
+
+def test_arrivals_at_other_machines_use_up_what_is_allowed(service: type[Service]) -> None:
+    """And recover as those of here do; those of here are told once somebody asks."""
+    house = service(ConnectionRate(per_peer="10/s"))
+    (tally,) = house.factory.service.tallies
+    assert tally.flag == "connect-rate-per-peer"
+    tally.news(9)
+    assert _let_in(house, 3) == 3
+    assert tally.news(9) == {"192.0.2.1": 3}
+    tally.hear("aa", {"192.0.2.1": 4, "192.0.2.2": 10})
+    assert _let_in(house, 9) == 3
+    assert _let_in(house, 9, "192.0.2.2") == 0
+    assert tally.news(9) == {"192.0.2.1": 3}
+    house.clock.advance(0.11)
+    assert _let_in(house, 9) == 1
+    house.clock.advance(1.01)
+    assert _let_in(house, 19) == 10
+
+
+def test_however_many_came_elsewhere_one_is_whole_again_in_a_period(service: type[Service]) -> None:
+    """A machine that says millions locks nobody out for longer."""
+    house = service(ConnectionRate(per_peer="10/s"))
+    (tally,) = house.factory.service.tallies
+    tally.hear("aa", {"192.0.2.1": 10**9})
+    tally.hear("bb", {"192.0.2.1": 10**9})
+    assert _let_in(house, 9) == 0
+    house.clock.advance(1.01)
+    assert _let_in(house, 19) == 10
+
+
+def test_arrivals_at_other_machines_have_the_same_table(
+    service: type[Service], tables: list[Arrivals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stays bounded."""
+    monkeypatch.setattr(connection_rate, "MOST_PEERS", 20)
+    house = service(ConnectionRate(per_peer="10/min"))
+    (tally,) = house.factory.service.tallies
+    tally.hear("aa", {f"192.0.2.{each}": 1 for each in range(100)})
+    assert len(tables[0].peers) == 20
+
+
+def test_a_total_rate_is_not_shared(service: type[Service]) -> None:
+    """It is there for this machine's sake."""
+    assert service(ConnectionRate(total="10/s")).factory.service.tallies == []

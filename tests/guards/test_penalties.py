@@ -353,3 +353,52 @@ def test_the_ports_of_a_service_have_one_table() -> None:
 def test_a_peer_has_a_name_that_a_person_can_use(host: str, prefix: Prefix, name: str) -> None:
     """An address, or the network that is one peer."""
     assert name_of(peer_key(pack(host), prefix), prefix) == name
+
+
+def test_penalties_and_pardons_are_told_to_other_machines(service: type[Service]) -> None:
+    """Once somebody asks; those of who only observes are not."""
+    house, watcher = service(Penalties("10/10m")), service(Penalties("10/10m", observe=True))
+    ((tally,), (ledger,)) = house.factory.service.tallies, house.factory.service.penalties
+    assert tally.flag == "penalty"
+    tally.news(9)
+    penalise(house)
+    house.clock.advance(20)
+    assert tally.news(9) == {HERE: (40.0, 0, "failed-login")}
+    ledger.clear(HERE)
+    assert tally.news(9) == {HERE: None}
+    penalise(house)
+    penalise(house, THERE)
+    tally.news(9)
+    ledger.clear()
+    assert tally.news(9) == {HERE: None, THERE: None}
+    (other,) = watcher.factory.service.tallies
+    other.news(9)
+    penalise(watcher)
+    assert other.news(9) == {}
+
+
+def test_penalties_of_other_machines_hold(service: type[Service], logged: Any) -> None:
+    """For what is left of them; a person finds them in the list, and can end them."""
+    house = service(Penalties("10/10m"))
+    ((tally,), (ledger,)) = house.factory.service.tallies, house.factory.service.penalties
+    tally.hear("aa", {HERE: [30.0, 1, "malformed"]})
+    assert house.knock(HERE) is None
+    (event,) = logged.named("refused")
+    assert (event["limit"], event["observed"]) == ("10/10m", "11/10m")
+    assert logged.named("penalised") == []
+    (row,) = ledger.rows()
+    assert (row.key, row.left, row.kinds) == (HERE, 30.0, ("malformed",))
+    house.clock.advance(30.1)
+    house.connect(HERE)
+
+
+def test_what_nobody_asks_for_is_not_kept(service: type[Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is kept for somebody who asks no more is bounded."""
+    monkeypatch.setattr(penalties, "OFFENDERS", 2)
+    house = service(Penalties("10/10m"))
+    (tally,) = house.factory.service.tallies
+    penalise(house)
+    assert tally.news(9) == {}
+    for number in range(1, 6):
+        penalise(house, f"198.51.100.{number}")
+    assert len(tally.news(9)) == 2
