@@ -138,6 +138,7 @@ _VALUES = {
     "drain": "DURATION",
     "take-over": "SOCKET",
     "hostname": "NAME",
+    "ledger": "URL",
     "listen": "ENDPOINT",
     "lock": "FILE",
     "log-format": "FORMAT",

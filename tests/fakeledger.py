@@ -37,7 +37,7 @@ class Place:
     def forget(self) -> None:
         """It is empty, as one that was started again."""
         for each in (self.machines, self.news, self.states, self.leases):
-            each.clear()  # type: ignore[attr-defined]
+            each.clear()
 
     def take(self, letter: Letter) -> Answer:
         """Do what a letter says."""
@@ -70,7 +70,7 @@ class Place:
         now = self.clock.seconds()
         for (kind, name), until in list(self.leases.items()):
             if until <= now:
-                (self.news if kind == "news" else self.states).pop(name, None)  # type: ignore[attr-defined]
+                (self.news if kind == "news" else self.states).pop(name, None)
                 del self.leases[kind, name]
 
 
@@ -89,7 +89,8 @@ class FakeLedger:
         assert self.waiting is None, "one exchange at a time"
         if self.place.down:
             return fail(LedgerError(self.place.down))
-        self.waiting = waiting = Deferred()
+        waiting: Deferred[Answer] = Deferred()
+        self.waiting = waiting
         if not self.place.deaf:
             answer = self.place.take(letter)
             if not self.place.silent:

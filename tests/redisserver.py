@@ -1,4 +1,4 @@
-"""A real Redis on loopback, for tests of any folder: with an ACL user or TLS if wanted, ended, paused and started again."""
+"""A real Redis on loopback, for tests of any folder: with an ACL user or TLS, ended, paused and started again."""
 
 from __future__ import annotations
 
@@ -89,18 +89,18 @@ def redis(folder: Path, *words: str) -> Iterator[Redis]:
 
 
 @contextmanager
-def redis_with_tls(folder: Path) -> Iterator[tuple[Redis, int, Path, Path]]:
+def redis_with_tls(folder: Path, *more: str) -> Iterator[tuple[Redis, int, Path, Path]]:
     """A server that wants TLS and a client's certificate; its port for TLS, who vouches for it, and what we show."""
     import trustme
 
     authority = trustme.CA()
     ca = folder / "ca.pem"
     authority.cert_pem.write_to_path(ca)
-    server = issued(authority, folder / "server.pem", LOOPBACK, "localhost")
-    client = issued(authority, folder / "client.pem", "machine-1.example")
+    server = issued(folder / "server.pem", authority, LOOPBACK, "localhost")
+    client = issued(folder / "client.pem", authority, "machine-1.example")
     port = free_port()
     words = ("--tls-port", str(port), "--tls-cert-file", str(server), "--tls-key-file", str(server))
-    with redis(folder, *words, "--tls-ca-cert-file", str(ca)) as running:
+    with redis(folder, *words, "--tls-ca-cert-file", str(ca), *more) as running:
         yield running, port, ca, client
 
 

@@ -425,7 +425,7 @@ def test_a_penalty_that_ends_later_stays_as_it_is() -> None:
     assert (record.times, record.kinds, record.peak) == (1, ("failed-login",), 11.0)
     assert here.impose("a", "x", 60.0, 0, 100.0)
     assert record.times == 1
-    assert not here.impose("b", "x", 0.0, 0, 0.0)
+    assert not here.impose("b", "x", 0.0, 0, 100.0)
     assert len(here) == 1
 
 

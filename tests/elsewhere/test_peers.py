@@ -51,7 +51,7 @@ def test_changes_are_told_once(crowd: Crowd) -> None:
 def test_what_does_not_go_at_once_goes_later_the_largest_changes_first(crowd: Crowd) -> None:
     """Nothing is lost, and who comes often is not hidden by who comes once."""
     tally = PeersTally(crowd)
-    crowd.peers = {bytes((192, 0, 2, each)): 1 for each in range(100)} | {key("198.51.100.1"): 7}
+    crowd.peers = {**{bytes((192, 0, 2, each)): 1 for each in range(100)}, key("198.51.100.1"): 7}
     said: dict[str, int] = {}
     first = tally.news(30)
     assert first["198.51.100.1"] == 7
@@ -92,7 +92,7 @@ def test_the_sum_of_others_is_what_a_crowd_goes_by(crowd: Crowd) -> None:
     tally.forget("bb")
     tally.forget("cc")
     assert crowd.elsewhere == {key(ONE): 1}
-    tally.hear("aa", {ONE: "many", "nobody": 3, TWO: -1})  # type: ignore[dict-item]
+    tally.hear("aa", {ONE: "many", "nobody": 3, TWO: -1})
     assert crowd.elsewhere == {key(ONE): 1}
 
 

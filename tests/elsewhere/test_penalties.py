@@ -1,4 +1,4 @@
-"""What is promised of penalties that are told to other machines: how long is left, who is exempt, and who is pardoned."""
+"""What is promised of penalties that other machines are told: what is left of them, who is exempt, who is pardoned."""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from netguard.fleet.entries import Entry, is_position
 from netguard.fleet.ledger import LONGEST
 
-PARTS = {"max-per-peer": {"192.0.2.7": 3}, "penalty": {"2001:db8::": [30.5, 0, "malformed"], "192.0.2.1": None}}
+PARTS: dict[str, dict[str, Any]] = {
+    "max-per-peer": {"192.0.2.7": 3},
+    "penalty": {"2001:db8::": [30.5, 0, "malformed"], "192.0.2.1": None},
+}
 
 
 def test_what_is_written_can_be_read() -> None:

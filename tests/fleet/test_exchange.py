@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, cast
 
 import pytest
@@ -206,7 +207,7 @@ def test_pauses_grow_up_to_fifteen_seconds(place: Place) -> None:
     place.down = "no"
     machine.start()
     wait(place.clock, 100)
-    pauses = [later - sooner for sooner, later in zip(tries, tries[1:], strict=False)]
+    pauses = [later - sooner for sooner, later in itertools.pairwise(tries)]
     assert [round(each) for each in pauses] == [1, 2, 4, 8, 15, 15, 15, 15, 15]
 
 
@@ -219,7 +220,7 @@ def test_whoever_did_not_answer_in_time_is_not_heard_later(place: Place) -> None
         asked.append(Deferred())
         return asked[-1]
 
-    first.ledger.exchange = hold  # type: ignore[method-assign]
+    first.ledger.exchange = hold  # type: ignore[method-assign,assignment]
     wait(place.clock, LEASE / 2 + 2 * WITHIN)
     assert first.house.names()[-1] == "ledger_lost"
     asked[0].callback(Answer(["aa"]))
@@ -246,7 +247,7 @@ def test_a_mistake_of_ours_is_told_and_does_not_end_it(place: Place) -> None:
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_news_of_which_nobody_knows_whether_they_were_kept_are_made_good(place: Place, kept: bool) -> None:  # noqa: FBT001
+def test_news_of_which_nobody_knows_whether_they_were_kept_are_made_good(place: Place, kept: bool) -> None:
     """Whoever follows learns the state."""
     first, second = fleet(place, 2)
     setattr(place, "silent" if kept else "deaf", True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 from collections.abc import Sequence
 from typing import Any
@@ -64,7 +65,7 @@ def test_replies(octets: bytes, reply: Reply) -> None:
     assert made.receive(octets) == [reply]
     assert made.owed == 0
     slowly = wire()
-    assert [each for at in range(len(octets)) for each in slowly.receive(octets[at : at + 1])] == [reply]
+    assert _byte_by_byte(slowly, octets) == [reply]
     with pytest.raises(NoRedis, match="not asked for"):
         slowly.receive(b"+")
 
@@ -75,7 +76,7 @@ def test_splits_change_nothing(chosen: Sequence[tuple[bytes, Reply]], cuts: list
     octets = b"".join(each for each, _ in chosen)
     made, got = wire(len(chosen)), []
     places = [0, *sorted(each % (len(octets) + 1) for each in cuts), len(octets)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         got += made.receive(octets[begin:end])
     assert got == [reply for _, reply in chosen]
 
@@ -108,8 +109,11 @@ def test_what_is_no_reply_or_too_much_is_refused(octets: bytes, why: str) -> Non
         wire().receive(octets)
     slowly = wire()
     with pytest.raises(NoRedis, match=why):
-        for at in range(len(octets)):
-            slowly.receive(octets[at : at + 1])
+        _byte_by_byte(slowly, octets)
+
+
+def _byte_by_byte(slowly: Resp, octets: bytes) -> list[Reply]:
+    return [each for at in range(len(octets)) for each in slowly.receive(octets[at : at + 1])]
 
 
 def test_the_limits_are_reached_exactly() -> None:
