@@ -42,6 +42,7 @@ _CROWDED: _Fields = {
     "observed": "21",
     "reason": "too many connections are open from this peer, observed 21, limit 20, option max-per-peer",
 }
+_LEDGER: _Fields = {"ledger": "rediss://ledger.example:6379/0?name=mail", "option": "ledger"}
 _LAG: _Fields = {"guard": "LoadShedding", "option": "shed", "signal": "lag", "limit": "250ms"}
 
 VOCABULARY: Mapping[str, Kind] = {
@@ -176,20 +177,11 @@ VOCABULARY: Mapping[str, Kind] = {
             "kinds": "failed-login,malformed",
         },
     ),
-    "ledger_joined": Kind(
-        LogLevel.info,
-        "This machine counts together with the others of its fleet, through a ledger (`--ledger`).",
-        {"ledger": "rediss://ledger.example:6379/0?name=mail", "option": "ledger"},
-    ),
+    "ledger_joined": Kind(LogLevel.info, "Machines count together, by a ledger that answers (`--ledger`).", _LEDGER),
     "ledger_lost": Kind(
         LogLevel.warn,
-        "The ledger cannot be used; told once. Limits go by what is known here until it can be, which is tried again"
-        " and again.",
-        {
-            "ledger": "rediss://ledger.example:6379/0?name=mail",
-            "option": "ledger",
-            "reason": "it cannot be reached: Connection was refused by other side: 111: Connection refused.",
-        },
+        "The ledger cannot be used; told once. Limits go by what is known here, until it can be, which is tried again.",
+        {**_LEDGER, "reason": "it cannot be reached: Connection was refused by other side: 111: Connection refused."},
     ),
     "heartbeat": Kind(
         LogLevel.info,

@@ -82,7 +82,9 @@ def test_the_manual_page_has_every_option(options: Any) -> None:
 def test_every_twistd_command_is_understood(words: str, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The plugin takes its options as they are written, and twistd its own, but for what other machines have."""
     monkeypatch.chdir(desk)
-    line = shlex.split(re.sub(r"--([ug]id|take-over) \S+|(?<=--pidfile )\S*/(?=\S)", "", words.partition(" | ")[0]))
+    line = shlex.split(
+        re.sub(r"--([ug]id|take-over|ledger) \S+|(?<=--pidfile )\S*/(?=\S)", "", words.partition(" | ")[0])
+    )
     options: Any = twistd.ServerOptions()  # type: ignore[attr-defined]
     if "--help" in line:
         with pytest.raises(SystemExit) as end:
@@ -102,7 +104,7 @@ def test_every_netguard_command_is_understood(words: str) -> None:
     assert cli._parser().parse_args(shlex.split(words.partition(" | ")[0])).command == words.split(maxsplit=1)[0]
 
 
-@pytest.mark.parametrize("text", _found(r"""guard:[a-z0-9]+:[^\s"'`)]*"""))
+@pytest.mark.parametrize("text", _found(r"""(?<!net)guard:[a-z0-9]+:[^\s"'`)]*"""))
 def test_every_endpoint_string_is_understood(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each `guard:` string on the pages describes an endpoint, but for those that leave something out."""
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")

@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, succeed
 
 from netguard.fleet.entries import Entry
-from netguard.fleet.ledger import BEGINNING, Answer, Ledger, LedgerError, Letter
+from netguard.fleet.ledger import BEGINNING, Answer, Engine, LedgerError, Letter
 from netguard.fleet.others import Others
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Exchange:
     def __init__(
         self,
         house: House,
-        ledger: Ledger,
+        ledger: Engine,
         clock: IReactorTime,
         terms: Terms = Terms(),
         chance: Callable[[], float] = random,

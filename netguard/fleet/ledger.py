@@ -74,7 +74,7 @@ class Answer:
     states: Mapping[str, bytes] = field(factory=dict)
 
 
-class Ledger(Protocol):
+class Engine(Protocol):
     """An engine.
 
     Attributes:

@@ -52,7 +52,7 @@ class RedisLedger:
         self._connecting: Deferred[Any] | None = None
 
     def exchange(self, letter: Letter) -> Deferred[Answer]:
-        """As :meth:`netguard.fleet.ledger.Ledger.exchange`."""
+        """As :meth:`netguard.fleet.ledger.Engine.exchange`."""
         commands = [*self._commands(letter)]
         if self._link is not None:
             return self._link.ask(commands).addCallback(_answer, letter)
@@ -67,7 +67,7 @@ class RedisLedger:
         return cast("Deferred[Answer]", connecting.addCallback(connected).addCallback(_answer, letter))
 
     def close(self) -> None:
-        """As :meth:`netguard.fleet.ledger.Ledger.close`."""
+        """As :meth:`netguard.fleet.ledger.Engine.close`."""
         if self._connecting is not None:
             connecting, self._connecting = self._connecting, None
             connecting.cancel()

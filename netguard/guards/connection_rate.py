@@ -115,11 +115,9 @@ class Arrivals:
     def came_elsewhere(self, key: Packed, times: int) -> None:
         """Use up what is allowed to a peer, for what it has done on another machine."""
         now = self.house.reactor.seconds()
-        known = self.peers.get(key)
-        if known is None and not self.room(now):
-            return
-        self.peers[key] = self.one.after_others(now if known is None else known, now, times)
-        self.peers.move_to_end(key)
+        if key in self.peers or self.room(now):
+            self.peers[key] = self.one.after_others(self.peers.get(key, now), now, times)
+            self.peers.move_to_end(key)
 
     def room(self, now: float) -> bool:
         """Forget who is whole again, those longest unseen first, a few at a time; say so when there is no room."""

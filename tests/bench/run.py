@@ -21,6 +21,7 @@ from typing import Any
 import admin
 import clients
 import idents
+import ledger
 import login_timing
 import logs
 import names
@@ -212,8 +213,14 @@ def _read_costs(transport: Any, peer: socket.socket, data: bytes) -> float:
     return spent / times * 1e9
 
 
+def fleet() -> None:
+    """What it costs to count together with other machines, and how soon one hears of the other."""
+    ledger.ledger(Process.start, cpu_ratios, lambda port: clients.churn(port, 500))
+    ledger.drift(Process.start)
+
+
 BENCHES = (
-    {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle)}
+    {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle, fleet)}
     | admin.BENCHES
     | idents.BENCHES
     | names.BENCHES

@@ -7,6 +7,7 @@ its resident KiB, ``sweep`` with the milliseconds that one sweep of all its conn
 from __future__ import annotations
 
 import gc
+import os
 import resource
 import sys
 import time
@@ -27,6 +28,7 @@ from twisted.logger import globalLogBeginner  # noqa: E402
 from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, WrappingFactory  # noqa: E402
 
+from netguard.fleet.joining import join_fleet  # noqa: E402
 from netguard.guarded_endpoints import announce  # noqa: E402
 from netguard.policy import Policy  # noqa: E402
 from netguard.wrapper import Wrapper  # noqa: E402
@@ -79,6 +81,13 @@ class Refuses(Factory):
         """Refuse."""
 
 
+def in_a_fleet(factory: Factory) -> Any:
+    """One of several machines that count together."""
+    made = policy().wrap(factory, reactor, verbose=False)
+    join_fleet(made, os.environ["NETGUARD_BENCH_LEDGER"])
+    return made
+
+
 _UNLIMITED = {"max-per-peer": "off", "max-connections": "off"}
 
 KINDS: dict[str, Callable[[Factory], Any]] = {
@@ -89,6 +98,7 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "defaults": lambda factory: Policy.from_options(_UNLIMITED, "guard").wrap(factory, verbose=False),
     "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
+    "ledger": in_a_fleet,
     "ident": lambda _: Factory.forProtocol(Names),
     # who lets in nobody, or one
     "none": lambda _: Refuses(),
@@ -135,6 +145,10 @@ class Console(Protocol):
             return time.perf_counter() - began
 
         return min(once() for _ in range(20)) * 1000
+
+    def elsewhere(self) -> int:
+        """How many peers are known for what they do on other machines."""
+        return int(self.guarded.service.offers["ledger"].reading()["peers"])
 
     def connectionLost(self, reason: object = None) -> None:
         """The benchmark is over."""

@@ -13,7 +13,7 @@ from twisted.internet.task import Clock, deferLater
 
 from netguard.fleet.entries import Entry
 from netguard.fleet.exchange import NEWS, STATE
-from netguard.fleet.ledger import AT_ONCE, BEGINNING, KEPT, LONGEST, MACHINES, MOST, Answer, Ledger, Letter
+from netguard.fleet.ledger import AT_ONCE, BEGINNING, KEPT, LONGEST, MACHINES, MOST, Answer, Engine, Letter
 from netguard.fleet.redis import RedisLedger
 from netguard.fleet.redis_url import RedisURL
 from tests.fakeledger import FakeLedger, Place
@@ -28,11 +28,11 @@ PATIENCE = 20
 class Bench:
     """A place, and ways to it."""
 
-    make: Callable[[], Ledger]
+    make: Callable[[], Engine]
     pass_by: Callable[[float], object]
     empty: Callable[[], object]
 
-    async def tell(self, ledger: Ledger, letter: Letter) -> Answer:
+    async def tell(self, ledger: Engine, letter: Letter) -> Answer:
         """One exchange."""
         answer: Deferred[Answer] = ledger.exchange(letter)
         self.pass_by(0)
