@@ -180,7 +180,7 @@ ARROWS: dict[str, set[str]] = {
         "endpoints",
         "one_line",
         "help_text",
-        *("explanation", "load"),  # a running service explains itself on its control socket
+        *("explanation", "load", "packed"),  # a running service explains itself on its control socket
     },
     "commands": {
         *_LOW,

@@ -7,9 +7,12 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from netguard.explanation import Supposed, explain
+from netguard.guards.connection_limit import ConnectionLimit
 from netguard.load.signals import NAMES
+from netguard.packed import packed, peer_key, unpacked
 from netguard.policy import Policy
 from netguard.process.commands import Call, Command, ControlError
+from netguard.units import Prefix
 
 if TYPE_CHECKING:
     from netguard.service import Service
@@ -38,12 +41,14 @@ class Explainer:
 
     def explain(self, call: Call) -> Mapping[str, object]:
         """Ask."""
-        try:
-            host = str(ip_address(call.words[0]))
-        except ValueError:
-            raise ControlError(f"{call.words[0][:60]!r} is no address") from None
-        house = self._house
-        there = sum(each.host == host for each in house.connections)
+        address = packed(call.words[0])
+        if address is None:
+            raise ControlError(f"{call.words[0][:60]!r} is no address")
+        host, house = unpacked(address), self._house
+        limits = (each.prefix for each in self._policy.guards if isinstance(each, ConnectionLimit))
+        prefix = next(limits, Prefix())
+        peer = peer_key(address, prefix)
+        there = sum(peer_key(each.packed, prefix) == peer for each in house.connections)
         load = {name: house.signals.read(name) for name in NAMES}
         told = explain(self.policy(), Supposed(host, connections=min(there, _MOST), load=load))
         left = max((row.left for row in self._rows() if is_of(host, row.key)), default=0.0)

@@ -59,6 +59,18 @@ def test_the_connections_that_are_there_count(peer: Any) -> None:
     assert explained(peer, "192.0.2.2")["verdict"] == "admitted"
 
 
+def test_all_that_is_one_peer_counts_together(peer: Any) -> None:
+    """As for the limit: a network of IPv6, and an address of IPv4 in either form."""
+    for last in (7, 8):
+        connect(peer.factory, address=IPv6Address("TCP", f"2001:db8::{last}", last))
+    assert explained(peer, "2001:db8::9")["connections"] == 2
+    assert explained(peer, "2001:db8::9")["verdict"] == "refused"
+    assert explained(peer, "2001:db8:0:1::9")["connections"] == 0
+    told = explained(peer, "::ffff:192.0.2.1")
+    assert (told["from"], told["connections"]) == ("192.0.2.1", 1)
+    assert explained(peer, "::ffff:203.0.113.9")["verdict"] == "refused"
+
+
 def test_the_load_of_the_moment_counts(peer: Any) -> None:
     """As it is read."""
     peer.factory.service.signals = Signals.fixed({"lag": 0.3})
