@@ -10,7 +10,7 @@ The rules of this file:
 * A client that asks for a name gets the certificate of that name, any other the first: a wrong name is for
   the client to judge.
 * Sessions are resumed by tickets, which cost no memory here. Who has their key can read them, so it changes
-  with the certificates, and after half a day in any case (RFC 9325, section 7.4, has a week at most).
+  with the certificates, and after half a day in any case (RFC 9325, section 3.4, has a week at most).
 * A client certificate that does not verify ends the handshake, so there is none that does not.
 """
 
