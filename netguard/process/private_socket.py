@@ -82,7 +82,8 @@ class PrivateSocket:
             raise SocketError(f"somebody listens on the socket {self.path} already")
         if not self.alone and self.path == self._wanted:
             raise SocketError(
-                f"the socket {self.path} is in the way; only under a lock is it certain to be an old one: remove it, or use --lock"
+                f"the socket {self.path} is in the way; only under a lock is it certain to be an old one:"
+                " remove it, or use --lock"
             )
         with suppress(FileNotFoundError):
             self.path.unlink()
