@@ -14,6 +14,7 @@ What a peer does not take at once waits in the pipe as it would in its transport
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from errno import EINVAL, ENOSYS, EOPNOTSUPP, EPERM
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ _buffer = bytearray(READ)
 _view = memoryview(_buffer)
 
 
-class Pump:
+class Pump(ABC):
     """What the reads of one end's transport do.
 
     Args:
@@ -66,17 +67,17 @@ class Pump:
 
     # what the two directions have of their own
 
+    @abstractmethod
     def read(self) -> Any:
         """Read what is there, and send it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def room(self) -> float:
         """Bytes that may pass before somebody has to look."""
-        raise NotImplementedError
 
+    @abstractmethod
     def count(self, moved: int) -> None:
         """Count bytes that have passed."""
-        raise NotImplementedError
 
     # what is not as usual
 

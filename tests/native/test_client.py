@@ -183,6 +183,23 @@ async def test_half_closes_are_heard_both_ways() -> None:
         await ours.over
 
 
+async def test_a_fin_comes_behind_what_the_kernel_did_not_take() -> None:
+    """And at once when it has taken all."""
+    content = bytes(range(256)) * 40_000
+    with listening() as server:
+        ours, theirs = await connected(server)
+        with theirs:
+            ours.transport.write(content)
+            ours.transport.loseWriteConnection()
+            assert await heard(theirs, len(content)) == content
+            await turns()
+            assert theirs.recv(1) == b""
+            theirs.shutdown(socket.SHUT_WR)
+            await turns()
+            ours.transport.loseConnection()
+        await ours.over
+
+
 async def test_who_writes_to_a_peer_that_is_gone_hears_of_it_by_the_reactor() -> None:
     """As with Twisted's: write itself raises nothing."""
     with listening() as server:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 from twisted.internet.error import ConnectionDone
+from twisted.internet.main import CONNECTION_LOST
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
@@ -309,6 +310,34 @@ async def test_either_may_go_at_any_step(how: Any, who: str, lay: Lay) -> None:
         other.sock.close()
         await until(street.is_empty)
         assert street.relay.pipes.used == 0
+
+
+async def test_what_breaks_is_told_of_whose_it_is(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The source's, at once; the sink's, by its own writing, so that what it has sent before is heard."""
+    street = lay()
+    pair = await street.pair()
+    it, sink = cast("Inward", pair.front.outflow), pair.back.transport
+    assert it.read() is None  # there is nothing
+    assert it.splice() is None
+    into, real = sink.socket.fileno(), pipes._splice
+
+    def source_breaks(*_: object, **__: object) -> None:
+        raise ConnectionResetError
+
+    def sink_breaks(source: int, target: int, *about: Any, **more: Any) -> Any:
+        if target == into:
+            raise BrokenPipeError
+        return real(source, target, *about, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipes, "_splice", source_breaks)
+        assert it.splice() is CONNECTION_LOST
+        patched.setattr(pipes, "_splice", sink_breaks)
+        pair.client.send(b"for nobody")
+        assert it.splice() is None
+        assert sink.piped == len(b"for nobody")
+        assert sink.doWrite() is CONNECTION_LOST
+        await until(street.is_empty)
 
 
 async def test_where_a_sandbox_forbids_it_bytes_are_copied(lay: Lay, monkeypatch: pytest.MonkeyPatch) -> None:
