@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -113,7 +114,7 @@ class AdminRequest(_Request):  # type: ignore[misc]
         return methods[asked.method](asked)
 
     def _send(self, answer: Answer) -> None:
-        self.setResponseCode(answer.code)
+        self.setResponseCode(answer.code, HTTPStatus(answer.code).phrase.encode())  # Twisted does not know all
         given = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
         for name, value in {**SECURITY, **given, **answer.headers}.items():
             self.responseHeaders.setRawHeaders(name, [value] if isinstance(value, str) else list(value))

@@ -108,6 +108,13 @@ def test_a_name_that_is_not_ours_gets_nothing() -> None:
     assert ask(b"GET /echo HTTP/1.0\r\n\r\n")[0] == 200
 
 
+def test_a_status_has_its_name() -> None:
+    """Whoever looks at it with telnet reads what it means."""
+    there = visitor()
+    there.feed(b"GET /echo HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+    assert there.taken.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+
+
 def test_a_page_that_is_broken_ends_nothing_else(logged: Logged) -> None:
     """The log has the traceback, the client has not."""
     there = visitor()
