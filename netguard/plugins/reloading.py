@@ -11,7 +11,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from netguard.plugins.concerns import Given, join
 from netguard.process.signals import on_signal
@@ -59,7 +58,7 @@ class Reloading(_Service):  # type: ignore[misc]
         self._checks = tuple(checks)
         self._reactor = reactor
         self._under_way: Deferred[None] | None = None
-        self._again = False
+        self._again = self._broken = False
         self._companions: list[tuple[Callable[[], object], Callable[[bool], object]]] = []
 
     def when_reloading(self, begun: Callable[[], object], done: Callable[[bool], object]) -> None:
@@ -90,24 +89,29 @@ class Reloading(_Service):  # type: ignore[misc]
             What could not be used, once all is done.
         """
         self._again = True
-        if self._under_way is None:
-            self._under_way = Deferred.fromCoroutine(self._reload())
+        under_way = self._under_way
+        if under_way is None:
+            under_way = Deferred.fromCoroutine(self._reload())
+            self._under_way = None if under_way.called else under_way  # it may have failed at once
         asked: Deferred[list[str]] = Deferred()
 
         def tell(result: Any) -> Any:
             if not asked.called:  # whoever asked may have gone
-                failed = isinstance(result, Failure)
-                asked.callback(["it failed; the log says how"] if failed else self._house.troubles)
+                asked.callback(["it failed; the log says how"] if self._broken else self._house.troubles)
             return result
 
-        self._under_way.addBoth(tell)
+        under_way.addCallback(tell)
         return asked
 
     async def _reload(self) -> None:
+        self._broken = False
         try:
             while self._again:
                 self._again = False
                 await self._reload_once()
+        except Exception:  # noqa: BLE001 - the next reload may go well
+            _log.failure("netguard: a reload has failed")
+            self._broken = True
         finally:
             self._under_way = None
 
