@@ -97,6 +97,9 @@ class House(Protocol):
     def carry_by(self, kind: str) -> None:
         """Carry connections by our ``native`` transport where that can be, or by Twisted's ``stock`` one."""
 
+    def give_up_after(self, seconds: float, do: Callable[[Any], object]) -> None:
+        """Let the kernel give up peers that take nothing for so long; ``do`` is called with each connection lost."""
+
     def pause_accepting(self, who: str) -> bool:
         """Leave newcomers in the kernel's queue until ``who`` resumes; False when no port is known that could."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import define, field
+from twisted.internet import tcp
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.error import ConnectingCancelledError, NoProtocol
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from netguard.policy import Policy
     from netguard.service import Service
 
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux, RFC 5482
+_MOST = 2**31 - 1
+
 
 def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     """Tell ``listening``, with the real address: the number that was found for port 0, or a UNIX socket's path.
@@ -43,9 +49,18 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     about = _where(port.getHost())
     if factory is not None:
         factory.listens(port)
+        _stand_behind(port, factory.service.given_up_after)
         about["transport"] = "native" if factory.service.native and take_over(port) else "stock"
     events.emit("listening", about)
     return port
+
+
+def _stand_behind(port: Any, seconds: float) -> None:
+    """Have the kernel give up peers that take nothing: what a listening socket has, those that it accepts inherit."""
+    over_ip = isinstance(port, tcp.Port) and port.addressFamily in (socket.AF_INET, socket.AF_INET6)
+    if over_ip and _USER_TIMEOUT is not None:
+        milliseconds = 0 if seconds == inf else min(ceil(seconds * 1000), _MOST)
+        port.socket.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, milliseconds)
 
 
 def _where(address: Any) -> dict[str, object]:

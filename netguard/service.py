@@ -46,6 +46,7 @@ class Service:
         patience: by how much the time limits of connections that are not settled are multiplied.
         style: how refused connections are answered: ``close``, ``reset`` or ``text:`` and the text.
         native: whether ports are to carry connections by our own transport, where they can.
+        given_up_after: seconds for which a peer may take nothing before the kernel gives it up.
         figures: what was counted since the service began.
         penalties: ledgers of misdeeds, for those who list and clear them.
         tallies: what guards count together with other machines (:class:`netguard.elsewhere.Tally`).
@@ -66,6 +67,7 @@ class Service:
         self.patience = 1.0
         self.style = CLOSE
         self.native = True
+        self.given_up_after = inf
         self.figures = Figures()
         self.penalties: list[Any] = []
         self.tallies: list[Any] = []
@@ -79,6 +81,7 @@ class Service:
         self._ticking: list[Callable[[float], object]] = []
         self._judges: list[Callable[[Any, Misdeed], object]] = []
         self._readers: list[Callable[[], object]] = []
+        self._mourners: list[Callable[[Any], object]] = []
         self._reviews: list[Callable[[Any], Awaitable[object]]] = []
         self._ticked = -inf
         self.restless = self.closed = self.strained = False
@@ -200,6 +203,18 @@ class Service:
         if not found:
             self.tell("reloaded", {})
         return not found
+
+    # what the kernel does by itself
+
+    def give_up_after(self, seconds: float, do: Callable[[Any], object]) -> None:
+        """Let the kernel give up peers that take nothing for so long; ``do`` is called with each connection lost."""
+        self.given_up_after = min(self.given_up_after, seconds)
+        self._mourners.append(do)
+
+    def lost(self, connection: Any) -> None:
+        """A connection is lost, perhaps since the kernel has given its peer up."""
+        for each in self._mourners:
+            each(connection)
 
     # how newcomers are refused, and when they are not even accepted
 

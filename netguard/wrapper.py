@@ -19,6 +19,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as Shape
 
+from twisted.internet.error import ConnectionLost
 from twisted.internet.interfaces import (
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
@@ -161,9 +162,12 @@ class Wrapper(WritingMeter):
     def connectionLost(self, reason: Failure) -> None:
         """The connection is over: places are given back first, then the application hears of it, once."""
         connection = self.connection
-        state, house = connection.state, connection.house
-        if state == "ended":
+        house = connection.house
+        if connection.state == "ended":
             return
+        if type(reason.value) is ConnectionLost and connection.state == "open":
+            house.service.lost(connection)
+        state = connection.state
         why = reason if connection.reason is None else Failure(connection.reason)
         self.received_mark = self.sent_mark = CLOSED
         self._owner.disconnected(self, reason)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,6 +22,7 @@ from twisted.internet.error import ConnectBindError, ConnectingCancelledError, C
 from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
@@ -33,12 +36,11 @@ from netguard.guarded_endpoints import GuardedClientEndpoint, GuardedServerEndpo
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.transport import Transport
+from netguard.guards.write_stall import WriteStall
 from netguard.native.port import Port
 from netguard.policy import Policy
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Logged
 
 ONE = Policy(ConnectionLimit(total=1))
@@ -161,6 +163,48 @@ async def test_twisteds_own_transport_may_be_asked_for(logged: Logged) -> None:
     assert type(port) is tcp.Port
     await port.stopListening()
     assert [each["transport"] for each in logged.named("listening")] == ["stock", "stock"]
+
+
+def known_to_the_kernel(client: socket.socket) -> bool:
+    """Whether the kernel has the other end of a connection over IPv4, with or without a process."""
+    ends = [f":{number:04X}" for _, number in (client.getpeername(), client.getsockname())]
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any([each[-5:] for each in line.split()[1:3]] == ends for line in lines)
+
+
+@pytest.mark.parametrize("kind", ["native", "stock"])
+@pytest.mark.parametrize("guard", [WriteStall(0.5), WriteStall(0.5, observe=True)])
+async def test_the_kernel_gives_up_peers_that_take_nothing_of_what_was_left_to_it(kind: str, guard: Guard) -> None:
+    """The application has closed; a peer without room would be asked whether it has some for ever."""
+    from twisted.internet import reactor
+
+    clock: Any = reactor
+
+    class Leaves(App):
+        """Says something, and goes."""
+
+        def connectionMade(self) -> None:
+            """Go."""
+            super().connectionMade()
+            transport: Any = self.transport
+            transport.write(b"x" * 50_000)
+            transport.loseConnection()
+
+    inside = TCP4ServerEndpoint(reactor, 0, interface="127.0.0.1")
+    policy = Policy(guard, Transport(kind))
+    port: Any = await GuardedServerEndpoint(inside, policy).listen(Factory.forProtocol(Leaves))
+    acts = not guard.observe
+    assert port.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == (1000 if acts else 0)
+    began = clock.seconds()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", port.getHost().port))
+        while known_to_the_kernel(client) and clock.seconds() < began + (10 if acts else 2):
+            await deferLater(clock, 0.02)
+        took = clock.seconds() - began
+        assert took >= 1
+        assert known_to_the_kernel(client) is not acts
+    await port.stopListening()
 
 
 def test_a_port_that_cannot_be_had_fails_as_it_would_without_guards() -> None:

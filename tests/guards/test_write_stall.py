@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionLost
+
 from netguard.errors import WriteStalled
 from netguard.guards.write_stall import WriteStall
 
@@ -71,3 +73,22 @@ def test_observing_says_once_what_it_would_have_done(service: type[Service], log
     assert peer.reason is None
     (event,) = logged.named("would_cut")
     assert (event["guard"], event["option"], event["limit"]) == ("WriteStall", "write-stall", "10s")
+
+
+def test_the_kernel_stands_behind_it(service: type[Service]) -> None:
+    """At twice the time, so that it is never the first; where the guard only observes, it has nobody ended."""
+    assert service(WriteStall(10)).factory.service.given_up_after == 20
+    assert service(WriteStall(10, observe=True)).factory.service.given_up_after == float("inf")
+
+
+def test_one_that_the_kernel_gives_up_is_told_for_what_it_is(service: type[Service]) -> None:
+    """We were busy for longer than both limits, and hear that it is lost before we look for ourselves."""
+    for seconds, kind in ((3, ConnectionLost), (30, WriteStalled)):
+        house = service(WriteStall(10))
+        peer = house.connect()
+        peer.is_sent(b"x" * 1000)
+        house.wait(5)
+        house.clock.callLater(0.01, peer.wire.lost, ConnectionLost())
+        house.clock.advance(seconds)
+        assert type(peer.reason) is kind
+    assert (peer.reason.limit, peer.reason.observed) == (10, 34.75)
