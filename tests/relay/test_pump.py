@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import select
 import socket
 import struct
 from contextlib import suppress
@@ -29,7 +30,7 @@ from netguard.relay.pipes import SIZE
 from netguard.relay.pump import READ, Inward, Outward, pump
 from netguard.testing import MemoryTransport
 from tests.conftest import Logged
-from tests.native.conftest import until
+from tests.native.conftest import WITHIN, until
 from tests.relay.conftest import STALL, Lay, Pair, Site, Street
 
 SMALL = 16 * 1024
@@ -127,8 +128,11 @@ async def pour(sender: socket.socket, count: int) -> int:
 async def filled(street: Street) -> tuple[Pair, int]:
     """A pair whose client takes nothing, with bytes in a pipe for it; and how many its backend has sent."""
     pair = await street.pair()
+    for kernel, option in ((pair.front.transport.socket, socket.SO_SNDBUF), (pair.client, socket.SO_RCVBUF)):
+        kernel.setsockopt(socket.SOL_SOCKET, option, SMALL)
+    pair.back.transport.doRead = cast("Outward", pair.front.inflow).splice
     sent = await pour(pair.backend, len(PATTERN))
-    assert pair.pipe is not None
+    await until(lambda: pair.pipe is not None)
     return pair, sent
 
 
@@ -257,17 +261,14 @@ async def test_a_guard_that_slows_down_does_so_while_bytes_are_spliced(lay: Lay)
     street = lay(Policy(WriteStall(STALL), Bandwidth(sent=2 * MIB)))
     pair = await street.pair()
     sent, end = 0, End(pair.client, b"", rolls(3))
-    for _ in range(300):
+    meter, connection = pair.meter, pair.front.transport.guarded_connection
+    while len(end.got) < 3 * MIB:
         with suppress(BlockingIOError):
             sent += pair.backend.send(PATTERN[sent : sent + 300_000])
         end.hear(4)
         await turn()
-    meter = pair.meter
-    assert 2 * MIB <= meter.sent <= 2.5 * MIB
-    before = len(end.got)
-    while len(end.got) < before + MIB // 2:
-        end.hear(4)
-        await turn()
+        assert meter.sent <= 2 * MIB * (1 + connection.age)
+    assert connection.age >= 0.5
     assert end.got == PATTERN[: len(end.got)]
 
 
@@ -334,6 +335,7 @@ async def test_what_breaks_is_told_of_whose_it_is(lay: Lay, monkeypatch: pytest.
         assert it.splice() is CONNECTION_LOST
         patched.setattr(pipes, "_splice", sink_breaks)
         pair.client.send(b"for nobody")
+        select.select([it.source.socket], [], [], WITHIN)
         assert it.splice() is None
         assert sink.piped == len(b"for nobody")
         assert sink.doWrite() is CONNECTION_LOST
