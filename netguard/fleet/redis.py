@@ -60,7 +60,7 @@ class RedisLedger:
 
         def connected(link: Link) -> Deferred[list[Reply]]:
             self._connecting, self._link = None, link
-            link.lost.addBoth(lambda _: self._forget(link))
+            link.lost.addBoth(self._forget)
             return link.log_in(self._url).addCallback(lambda _: link.ask(commands))
 
         connecting.addErrback(_unreachable)
@@ -75,9 +75,8 @@ class RedisLedger:
             self._link.end()
             self._link = None
 
-    def _forget(self, link: Link) -> None:
-        if self._link is link:
-            self._link = None
+    def _forget(self, _: object) -> None:
+        self._link = None
 
     def _commands(self, letter: Letter) -> Iterator[Sequence[bytes]]:
         """What is to be asked for: always in this order, so that :func:`_answer` finds it."""

@@ -160,6 +160,17 @@ def test_little_is_kept(octets: bytes) -> None:
     assert after - before < 12 * MOST
 
 
+def test_what_is_sent_while_replies_are_owed_has_the_same_limit() -> None:
+    """Nobody gets room for more by asking again."""
+    made, string = wire(), b"$%d\r\n%b\r\n" % (LONGEST, b"x" * LONGEST)
+    for _ in range(3):
+        made.send((b"PING",))
+        made.receive(string)
+    made.send((b"PING",))
+    with pytest.raises(NoRedis, match="octets"):
+        made.receive(string)
+
+
 @given(st.binary(max_size=300))
 def test_random_bytes_end_in_one_way_or_the_other(octets: bytes) -> None:
     """No exception but ours."""
