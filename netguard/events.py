@@ -113,6 +113,10 @@ def _quoted(value: object) -> str:
     return '"' + text.replace('"', "'") + '"' if " " in text or not text or '"' in text else text
 
 
+QUIET: set[str] = set()
+"""Events that are not told here, since another process tells them for all."""
+
+
 def emit(name: str, fields: Mapping[str, object]) -> None:
     """Send an event to ``twisted.logger``.
 
@@ -120,7 +124,8 @@ def emit(name: str, fields: Mapping[str, object]) -> None:
         name: a word of the vocabulary.
         fields: plain values; text of any origin may stand in them as it is, the observers escape it.
     """
-    globalLogPublisher(made(name, fields))
+    if name not in QUIET:
+        globalLogPublisher(made(name, fields))
 
 
 def made(name: str, fields: Mapping[str, object]) -> LogEvent:

@@ -37,6 +37,22 @@ TICK = 0.25
 _numbers = count(1)
 
 
+def count_sessions(first: int, step: int) -> None:
+    """Number connections so from now on, that several processes may have no number in common.
+
+    Args:
+        first: the next number.
+        step: by how much each is larger than the last.
+    """
+    global _numbers  # noqa: PLW0603 - a process has one numbering, whatever factories it has
+    _numbers = count(first, step)
+
+
+def next_session() -> int:
+    """A number that no connection has, and whose successors none has had."""
+    return next(_numbers)
+
+
 @implementer(IProtocolFactory)
 class GuardedFactory(Admission, Ending):
     """A factory whose connections are guarded.
@@ -196,7 +212,7 @@ class GuardedFactory(Admission, Ending):
         """
         if wrapper in self._live:
             del self._live[wrapper]
-            self.service.figures.now -= 1
+            self.service.figures.went()
         connection = wrapper.connection
         before = connection.state
         self._reports.last(connection, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, deque
+from collections.abc import Sequence
 from statistics import median
 
 from netguard.errors import Reason
@@ -43,6 +44,20 @@ class Lags:
         """The median since the beginning or :meth:`begin`, of the last few thousand; 0 when nothing was measured."""
         return median(self._recent) if self._recent else 0.0
 
+    def merge(self, counts: Sequence[int], total: float, worst: float, middle: float) -> None:
+        """Add what was measured elsewhere.
+
+        Args:
+            counts: as in :attr:`counts`.
+            total: the sum of all, in seconds.
+            worst: the worst of them.
+            middle: their median; the median of several is then that of theirs.
+        """
+        self.counts = [one + other for one, other in zip(self.counts, counts, strict=True)]
+        self.total += total
+        self.worst = max(self.worst, worst)
+        self._recent.append(middle)
+
     def begin(self) -> None:
         """Begin anew with the worst and the median."""
         self.worst = 0.0
@@ -78,3 +93,7 @@ class Figures:
         self.now += 1
         if self.now > self.peak:  # noqa: PLR1730 - a third of the cost of max, for every connection
             self.peak = self.now
+
+    def went(self) -> None:
+        """One of them has ended."""
+        self.now -= 1

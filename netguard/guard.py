@@ -65,6 +65,12 @@ class House(Protocol):
     tallies: list[Any]
     """What is counted together with other machines, if there are any; see :class:`netguard.elsewhere.Tally`."""
 
+    totals: list[Callable[[Any], object]]
+    """For each count over all peers: what is called with a column, in which other processes count, too."""
+
+    sharers: int
+    """How many processes serve the same ports."""
+
     dials: list[Any]
     """The options that can be changed while the service runs; see :meth:`Guard.settable`."""
 

@@ -50,7 +50,8 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     if factory is not None:
         factory.listens(port)
         _stand_behind(port, factory.service.given_up_after)
-        about["transport"] = "native" if factory.service.native and take_over(port) else "stock"
+        ours = factory.service.native and (take_over(port) or getattr(port, "native", False))
+        about["transport"] = "native" if ours else "stock"
     events.emit("listening", about)
     return port
 

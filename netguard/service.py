@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from math import inf
+from time import process_time
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
 
@@ -50,6 +51,10 @@ class Service:
         figures: what was counted since the service began.
         penalties: ledgers of misdeeds, for those who list and clear them.
         tallies: what guards count together with other machines (:class:`netguard.elsewhere.Tally`).
+        totals: one for each count over all peers: called with a column in which other processes count, too.
+        sharers: how many processes serve the same ports, this one included.
+        crew: the processes that serve in the place of this one, or None.
+        cpu: the seconds of processor time that the service has used.
         offers: what the concerns of a process have for each other, by name: ``heartbeat``, ``reload``, ``drain``.
         dials: the options of guards that can be changed while the service runs (:class:`netguard.options.Dial`).
         troubles: what could not be used when files were last read again.
@@ -71,6 +76,10 @@ class Service:
         self.figures = Figures()
         self.penalties: list[Any] = []
         self.tallies: list[Any] = []
+        self.totals: list[Callable[[Any], object]] = []
+        self.sharers = 1
+        self.crew: Any = None
+        self.cpu: Callable[[], float] = process_time
         self.offers: dict[str, Any] = {}
         self.dials: list[Any] = []
         self.troubles: list[str] = []
@@ -126,6 +135,15 @@ class Service:
         self.closed = True
         for each in self.factories:
             each.close()
+
+    def when_serving(self, do: Callable[[], object], reactor: Any) -> None:
+        """Call ``do`` once somebody serves: when the reactor runs, or those do who serve in the place of this process.
+
+        Args:
+            do: what.
+            reactor: the reactor.
+        """
+        (reactor if self.crew is None else self.crew).callWhenRunning(do)
 
     def tell(self, name: str, fields: Mapping[str, object]) -> None:
         """Tell an event of the service."""
@@ -197,7 +215,7 @@ class Service:
                 read()
             except OptionError as why:
                 found.append(why)
-        self.troubles = [str(each) for each in found]
+        self.troubles = list(dict.fromkeys(map(str, found)))  # several processes may have read one file
         for trouble in self.troubles:
             self.tell("reload_failed", {"reason": trouble})
         if not found:

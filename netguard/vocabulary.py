@@ -6,44 +6,30 @@ The page ``docs/reference/events.md`` is made from this: a word without an examp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from attrs import frozen
 from twisted.logger import LogLevel
 
-if TYPE_CHECKING:
-    from constantly import NamedConstant  # type: ignore[import-untyped]  # as Twisted's own modules do
+from netguard.kinds import Fields, Kind
+from netguard.worker_words import WORKERS
 
-_Fields = Mapping[str, object]
-
-
-@frozen
-class Kind:
-    """One word of the vocabulary: its level, what it tells a person, and an example of its fields."""
-
-    level: NamedConstant
-    meaning: str
-    example: _Fields
-
-
-_PEER: _Fields = {"client.address": "192.0.2.7", "client.port": 51513, "session": 42}
+_PEER: Fields = {"client.address": "192.0.2.7", "client.port": 51513, "session": 42}
 _BACKEND = "tcp:127.0.0.1:8080"
-_IDLE: _Fields = {
+_IDLE: Fields = {
     "guard": "IdleTimeout",
     "option": "idle",
     "limit": "10m",
     "observed": "600.25s",
     "reason": "the peer fell silent, observed 600.25s, limit 10m, option idle",
 }
-_CROWDED: _Fields = {
+_CROWDED: Fields = {
     "guard": "ConnectionLimit",
     "option": "max-per-peer",
     "limit": "20",
     "observed": "21",
     "reason": "too many connections are open from this peer, observed 21, limit 20, option max-per-peer",
 }
-_LEDGER: _Fields = {"ledger": "rediss://ledger.example:6379/0?name=mail", "option": "ledger"}
-_LAG: _Fields = {"guard": "LoadShedding", "option": "shed", "signal": "lag", "limit": "250ms"}
+_LEDGER: Fields = {"ledger": "rediss://ledger.example:6379/0?name=mail", "option": "ledger"}
+_LAG: Fields = {"guard": "LoadShedding", "option": "shed", "signal": "lag", "limit": "250ms"}
 
 VOCABULARY: Mapping[str, Kind] = {
     "listening": Kind(
@@ -282,6 +268,7 @@ VOCABULARY: Mapping[str, Kind] = {
         "This instance has the `ports` of another one, process `pid`, which drains now (`--take-over`).",
         {"pid": 4711, "ports": 2},
     ),
+    **WORKERS,
     "draining": Kind(
         LogLevel.info,
         "The service stops: nobody is let in any more, and those who are in have the time that it says, in seconds.",

@@ -24,6 +24,8 @@ _LOW = {"errors", "units"}
 _SETTINGS = {*_LOW, "options", "guard", "guards", "policy"}
 _RUNNING = {
     "peer",
+    "kinds",
+    "worker_words",
     "vocabulary",
     "events",
     "sampler",
@@ -52,7 +54,7 @@ _RUNNING = {
     "ending",
     "factory",
 }
-_SERVICE = {"wire", "clients", "accounts", "fleet", "pop3", "process", "relay"}
+_SERVICE = {"wire", "clients", "accounts", "fleet", "pop3", "process", "relay", "workers"}
 
 # room -> the rooms it may import. A folder's modules may import each other, except those of `guards`.
 ARROWS: dict[str, set[str]] = {
@@ -60,7 +62,9 @@ ARROWS: dict[str, set[str]] = {
     "units": set(),
     "packed": {"units"},
     "errors": {"units"},
-    "vocabulary": set(),
+    "kinds": set(),
+    "worker_words": {"kinds"},
+    "vocabulary": {"kinds", "worker_words"},
     "events": {"errors", "units", "peer", "vocabulary"},
     "sampler": {"events"},
     "figures": {"errors"},
@@ -148,6 +152,10 @@ ARROWS: dict[str, set[str]] = {
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),
         *("service", "tls_failure", "units", "vocabulary", "wire"),
+    },
+    # several processes for one service, and one above them
+    "workers": {
+        *("errors", "events", "factory", "figures", "load", "packed", "process", "service", "units"),
     },
     # what a service shows of itself
     "promises": set(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netguard.elsewhere.peers import PeersTally
 from netguard.errors import TooManyConnections, TooManyFromPeer
 from netguard.guard import Connection, Gate, Guard, House, Newcomer, Stages, frozen
@@ -44,6 +46,8 @@ class ConnectionLimit(Guard):
         self.settable(house, "per_peer", crowd.admit_of_one)
         if self.per_peer:
             house.tallies.append(PeersTally(crowd))
+        if self.total:
+            house.totals.append(crowd.share)
         return Stages(
             Gate(crowd.is_full, crowd.arrive, leave=crowd.depart) if self.total else None,
             Gate(crowd.has_many, crowd.come, leave=crowd.leave) if self.per_peer else None,
@@ -60,6 +64,7 @@ class Crowd:
     def __init__(self, limit: ConnectionLimit) -> None:
         self.limit = limit
         self.total = 0
+        self.column: Any = None
         self.prefix = limit.prefix
         self.admit(limit.total or 0)
         self.admit_of_one(limit.per_peer or 0)
@@ -78,18 +83,27 @@ class Crowd:
 
     def is_full(self, _: Newcomer) -> TooManyConnections | None:
         """Whether nobody more can come, and why."""
-        if self.total < self.most:
+        total = self.total if self.column is None else self.total + self.column.others()
+        if total < self.most:
             return None
         # Who only observes lets in more than there may be.
-        return self.no_more if self.total == self.most else TooManyConnections(self.most, self.total + 1)
+        return self.no_more if total == self.most else TooManyConnections(self.most, total + 1)
+
+    def share(self, column: Any) -> None:
+        """Count the total together with other processes (:class:`netguard.workers.totals.Column`)."""
+        self.column = column
 
     def arrive(self, _: Connection) -> None:
         """Count a socket in."""
         self.total += 1
+        if self.column is not None:
+            self.column.tell(self.total)
 
     def depart(self, _: Connection) -> None:
         """One has gone."""
         self.total -= 1
+        if self.column is not None:
+            self.column.tell(self.total)
 
     def has_many(self, newcomer: Newcomer) -> TooManyFromPeer | None:
         """Whether the peer is there as often as it may be; one without an address may always."""

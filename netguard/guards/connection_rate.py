@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import partial
 from itertools import islice
 from math import inf
+from typing import Any
 
 from netguard.elsewhere.arrivals import ArrivalsTally
 from netguard.errors import ConnectingTooFast, PeerConnectingTooFast, Reason
@@ -51,6 +53,8 @@ class ConnectionRate(Guard):
         self.settable(house, "per_peer", arrivals.allow_one)
         if self.per_peer:
             house.tallies.append(ArrivalsTally(arrivals))
+        if self.total:
+            house.totals.append(partial(share, arrivals))
         return Stages(Gate(arrivals.are_many) if self.total else None, Gate(arrivals.are_many_of_one, arrivals.come))
 
 
@@ -133,6 +137,33 @@ class Arrivals:
             why = "newcomers are held to connect-rate alone until others are forgotten"
             self.house.tell("full", {**about, "reason": why})
         return False
+
+
+class SharedArrivals(Arrivals):
+    """The same for a service of several processes: the moment at which all is whole again is in memory of theirs."""
+
+    column: Any
+
+    @property
+    def total(self) -> float:
+        """That moment."""
+        return float(self.column.moment)
+
+    @total.setter
+    def total(self, moment: float) -> None:
+        self.column.moment = moment
+
+
+def share(arrivals: Arrivals, column: Any) -> None:
+    """Let the total be used up together with other processes; alone, a service pays nothing for that.
+
+    Args:
+        arrivals: one's own.
+        column: the moment that all share (:class:`netguard.workers.totals.Column`).
+    """
+    del arrivals.total
+    arrivals.__class__ = SharedArrivals
+    vars(arrivals)["column"] = column
 
 
 class Allowance:

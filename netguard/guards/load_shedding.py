@@ -183,7 +183,8 @@ class Strain:
         self.looked = now
         changed = [each for each in self.alarms if each.look(now, self.read(each.condition))]
         if self.crowd is not None:
-            self.room = inf if self.crowd.on else self.crowd.condition.limit - (self.crowd.figure or 0.0)
+            room = self.crowd.condition.limit - (self.crowd.figure or 0.0)
+            self.room = inf if self.crowd.on else room / self.house.sharers
         high = next((each for each in self.alarms if each.on), None)
         if bool(self.by) != bool(high):
             self.act(strained=bool(high))

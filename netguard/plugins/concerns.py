@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from netguard.process.inheritance import Inheritance
     from netguard.process.instance import SingleInstance
     from netguard.service import Service
+    from netguard.workers.member import Member
+    from netguard.workers.worker import Program
 
 
 class Given(Protocol):
@@ -20,6 +22,8 @@ class Given(Protocol):
         parent: the options of twistd itself; None where there is no twistd.
         instance: the lock that lets one instance run, or None.
         inherited: what another instance has handed over, or None.
+        member: the worker that this process is; None where it is none.
+        crew: how workers are started, and how many; None where there are none.
         reloads: whether SIGHUP has files read again; it ends the process otherwise.
         looks: each looks at a file that is to be read again, in a thread, and raises what is wrong with it.
         policy: the guards, once the options have been parsed.
@@ -29,6 +33,8 @@ class Given(Protocol):
     parent: Any
     instance: SingleInstance | None
     inherited: Inheritance | None
+    member: Member | None
+    crew: tuple[Program, int] | None
     reloads: bool
     looks: list[Callable[[], object]]
     policy: Policy

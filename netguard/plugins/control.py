@@ -13,6 +13,7 @@ from netguard.process.handover import HandOver
 from netguard.process.operator import Operator
 from netguard.process.private_socket import PrivateSocket, SocketError
 from netguard.process.vitals import Vitals
+from netguard.workers.spreading import spread
 
 if TYPE_CHECKING:
     from netguard.service import Service as House
@@ -44,7 +45,7 @@ def equip(service: Any, house: House, given: Given) -> None:
     before = given["take-over"]
     follows = before is not None and Path(before).absolute() == Path(given["control"]).absolute()
     place = PrivateSocket(given["control"], alone=alone, follows=follows)
-    control = _Control(place, operator.commands, house, reactor, owner)
+    control = _Control(place, spread(house.crew, operator.commands), house, reactor, owner)
     house.offers["control"] = control
     join(service, control, before=True)  # it is there when the ports are, and for as long as somebody is served
 

@@ -96,7 +96,7 @@ class Life(_Service):  # type: ignore[misc]
     def startService(self) -> None:
         """Wait for the reactor: what it has for the signals is there only then."""
         super().startService()
-        self._reactor.callWhenRunning(self._begin)
+        self._house.when_serving(self._begin, self._reactor)
 
     def _begin(self) -> None:
         if not self.running:

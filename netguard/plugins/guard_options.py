@@ -30,6 +30,7 @@ from netguard.plugins import (
     logs,
     notifying,
     reloading,
+    staffing,
     taking_over,
 )
 from netguard.plugins.concerns import Concern
@@ -38,9 +39,11 @@ from netguard.policy import CATALOGUE, OBSERVE, Policy, flags, words
 from netguard.process.inheritance import Inheritance
 from netguard.process.instance import SingleInstance
 from netguard.service import Service
+from netguard.workers.member import Member
+from netguard.workers.worker import Program
 
 CONCERNS: tuple[Concern, ...] = (
-    *(taking_over, locking, logs, hardening, reloading, draining, ledger, heart, notifying, control, admin),
+    *(staffing, taking_over, locking, logs, hardening, reloading, draining, ledger, heart, notifying, control, admin),
 )
 """What every service has besides its guards, in the order in which it is checked and joins."""
 
@@ -89,6 +92,7 @@ class GuardOptions(usage.Options):
         inherited: see :class:`netguard.plugins.concerns.Given`.
         reloads: see :class:`netguard.plugins.concerns.Given`.
         looks: likewise.
+        member, crew: likewise.
         config: what the file says, once the options have been parsed.
         policy: the guards, likewise.
     """
@@ -98,6 +102,8 @@ class GuardOptions(usage.Options):
     config: files.Config
     instance: SingleInstance | None
     inherited: Inheritance | None = None
+    member: Member | None = None
+    crew: tuple[Program, int] | None = None
     policy: Policy
     reloads = True
 
@@ -167,8 +173,9 @@ class GuardOptions(usage.Options):
             house: what its guarded factories have in common.
 
         Returns:
-            The same service.
+            The same service; with ``--workers``, what has others serve it.
         """
+        service = staffing.staffed(service, house, self)
         for concern in CONCERNS:
             concern.equip(service, house, self)
         if self["config"] is not None:

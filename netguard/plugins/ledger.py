@@ -44,7 +44,7 @@ def equip(service: Any, house: House, given: Given) -> None:
     """Let the service exchange news while it runs; others find it as ``house.offers["ledger"]``."""
     from twisted.internet import reactor
 
-    if given["ledger"] is not None:
+    if given["ledger"] is not None and given.crew is None:  # else it is for the workers to join: they count
         url = ledger_of(given["ledger"])
         house.offers["ledger"] = exchange = Exchange(house, RedisLedger(url, reactor), house.reactor, url.terms)
         join(service, Membership(exchange))

@@ -109,6 +109,8 @@ def equip(service: Any, house: House, given: Given) -> None:
         log = Log(_wanted(given), given.parent)
         bring(service, log)
         house.when_reloaded(log.reopen)
+        if house.crew is not None:
+            house.crew.tend = log.tend
 
 
 def bring(service: Any, log: Log) -> None:
@@ -206,6 +208,11 @@ class Log:
                 self.writer.during(self.file.reopen)
             except OSError as why:
                 raise OptionError(f"the log {self.file.path}: {words(why)}") from None
+
+    def tend(self) -> None:
+        """Rotate the file when several processes together have made it too large; they follow by themselves."""
+        if self.file is not None and self.writer is not None:
+            self.writer.during(self.file.tend)
 
     def close(self) -> None:
         """Give back the signal, and close the file; the end of a process does that by itself."""

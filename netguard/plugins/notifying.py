@@ -79,7 +79,7 @@ class Notifying(_Service):  # type: ignore[misc]
     def startService(self) -> None:
         """Wait for the reactor: nobody is served before it runs."""
         super().startService()
-        self._reactor.callWhenRunning(self._ready)
+        self._house.when_serving(self._ready, self._reactor)
 
     def _ready(self) -> None:
         if self.running:

@@ -64,10 +64,16 @@ class TakingOver(_Service):  # type: ignore[misc]
     def startService(self) -> None:
         """Wait for the reactor."""
         super().startService()
-        self._reactor.callWhenRunning(self._begun)
+        self._reactor.callWhenRunning(self._runs)
+
+    def _runs(self) -> None:
+        del self._reactor.listenTCP  # the reactor's own is below
+        if self._house.crew is None:
+            self._begun()
+        else:
+            self._house.crew.callWhenRunning(self._begun)
 
     def _begun(self) -> None:
-        del self._reactor.listenTCP  # the reactor's own is below
         if self.running:
             deferToThread(self._inheritance.done).addCallback(self._taken).addErrback(self._failed)
         else:

@@ -156,7 +156,8 @@ def makeService(options: Options) -> Any:
     if all(each.reason is not None for each in found):
         seen = "; ".join(map(str, found)) or "it has no service that listens"
         options.fail(f"{name}: nothing here can be guarded ({seen})")
-    _say(found, options.inner.parent)
+    if options.member is None:  # a worker's parent has said it
+        _say(found, options.inner.parent)
     return options.equip(service, keeper.house)
 
 

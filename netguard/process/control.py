@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import gatherResults
 from twisted.internet.interfaces import IReadDescriptor
-from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
 from netguard.process.commands import Command
@@ -137,14 +137,14 @@ class Control(_Service):  # type: ignore[misc]
         else:
             session = Session(self._commands, self._house, who, self._reactor, self.sessions.discard)
             try:
-                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, _Only(session))
+                self._reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, Only(session))
             except OSError as why:  # that takes another descriptor
                 sock.send(b"".join(refusal(f"the service cannot take a client: {why.strerror}")))
                 raise
             self.sessions.add(session)
 
 
-class _Only(Factory):
+class Only(Factory):
     """The factory of a protocol that is there already.
 
     Args:
@@ -153,9 +153,9 @@ class _Only(Factory):
 
     noisy = False
 
-    def __init__(self, protocol: Session) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
 
-    def buildProtocol(self, addr: object) -> Session:
+    def buildProtocol(self, addr: object) -> Protocol:
         """Give it away."""
         return self._protocol

@@ -214,7 +214,8 @@ class Drain:
     def _end(self) -> None:
         if self.outcome is None and self.began is not None:
             self.forget()
-            self.outcome = Outcome(self._connections, self._cut, self._seconds() - self.began)
+            cut = self._cut + (0 if self.house.crew is None else self.house.crew.cut)
+            self.outcome = Outcome(self._connections, cut, self._seconds() - self.began)
             waiting, self._waiting = self._waiting, []
             for each in waiting:
                 each.callback(self.outcome)

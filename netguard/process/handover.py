@@ -69,9 +69,10 @@ class HandOver:
         for port in ports:
             if port.socket.family not in _FAMILIES:
                 raise ControlError(f"only ports of TCP can be handed over, and there is {port.getHost()}")
-        addresses = [list(each.socket.getsockname()[:2]) for each in ports]
+        sockets = [each for port in ports for each in getattr(port, "sockets", [port.socket])]
+        addresses = [list(each.getsockname()[:2]) for each in sockets]
         lock = None if self._lock is None else self._lock.descriptor
-        for descriptor in (*(() if lock is None else (lock,)), *(each.fileno() for each in ports)):
+        for descriptor in (*(() if lock is None else (lock,)), *(each.fileno() for each in sockets)):
             call.client.transport.sendFileDescriptor(descriptor)
         self._heirs += 1
         self._share()
@@ -84,6 +85,8 @@ class HandOver:
             if not is_shared(port):
                 port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
                 self._shared.append(port)
+        if self._house.crew is not None:
+            self._house.crew.handed = True
         if self._twistd.get("pidfile"):
             self._pidfile, self._twistd["pidfile"] = self._twistd["pidfile"], ""
 
@@ -95,6 +98,8 @@ class HandOver:
         for port in self._shared:
             port._shouldShutdown = True  # noqa: SLF001 - as it was
         self._shared.clear()
+        if self._house.crew is not None:
+            self._house.crew.handed = False
         if self._pidfile:
             self._twistd["pidfile"], self._pidfile = self._pidfile, ""
 

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ class Inheritance:
         pid: the other instance.
 
     Attributes:
-        sockets: those that nobody has taken yet, by address.
+        sockets: those that nobody has taken yet, by address; several where several processes served it.
         lock: likewise.
         held: the lock of this instance, where it is the one that was handed over; its file names the other instance
             until everything is taken over.
@@ -45,7 +46,9 @@ class Inheritance:
 
     def __init__(self, client: ControlClient, sockets: Sequence[int], lock: int | None, pid: object) -> None:
         self._client = client
-        self.sockets = {_address(each): each for each in sockets}
+        self.sockets: dict[Address, list[int]] = {}
+        for each in sockets:
+            self.sockets.setdefault(_address(each), []).append(each)
         self.lock = lock
         self.pid = pid
         self.taken = 0
@@ -88,19 +91,33 @@ class Inheritance:
         listen = reactor.listenTCP
 
         def listen_or_adopt(port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-            family = socket.AF_INET6 if ":" in interface else socket.AF_INET
-            found = self.sockets.pop((family, interface or "0.0.0.0", port), None)  # noqa: S104 - as it is written
-            if found is None:
+            found = self.take(interface, port, 1)
+            if not found:
                 return listen(port, factory, backlog=backlog, interface=interface)
             try:
-                os.set_blocking(found, False)
-                adopted = reactor.adoptStreamPort(found, family, factory)
+                os.set_blocking(found[0], False)
+                return reactor.adoptStreamPort(found[0], _family(interface), factory)
             finally:
-                os.close(found)
-            self.taken += 1
-            return adopted
+                os.close(found[0])
 
         return listen_or_adopt
+
+    def take(self, interface: str, port: int, most: int) -> list[int]:
+        """Take descriptors of one port's sockets; they are the caller's from now on.
+
+        Args:
+            interface: where it listens, as it is written.
+            port: its number.
+            most: how many are wanted.
+
+        Returns:
+            So many, or as many as there are.
+        """
+        there = self.sockets.get((_family(interface), interface or "0.0.0.0", port), [])  # noqa: S104 - as it is written
+        taken = there[:most]
+        del there[:most]
+        self.taken += bool(taken)
+        return taken
 
     def done(self) -> None:
         """Say that everything serves; the other instance leaves. It waits for the answer.
@@ -136,12 +153,16 @@ class Inheritance:
     def close(self) -> None:
         """Close what nobody has taken."""
         self._client.close()
-        for each in self.sockets.values():
+        for each in chain.from_iterable(self.sockets.values()):
             os.close(each)
         self.sockets.clear()
         lock = self.take_lock()
         if lock is not None:
             os.close(lock)
+
+
+def _family(interface: str) -> int:
+    return socket.AF_INET6 if ":" in interface else socket.AF_INET
 
 
 def _address(descriptor: int) -> Address:

@@ -53,7 +53,7 @@ class LiveEvents:
         self._names = frozenset(names)
         self._reactor = reactor
         self._publish = publish
-        self._queue: deque[LogEvent | list[int]] = deque()
+        self._queue: deque[LogEvent | bytes | list[int]] = deque()
         self._told = self._lost = 0
         self._call: IDelayedCall | None = None
         self._paused = self._ended = False
@@ -64,6 +64,18 @@ class LiveEvents:
         ours = event.get("netguard")
         if not isinstance(ours, Event) or (self._names and ours.name not in self._names):
             return
+        self._take(event)
+
+    def pass_on(self, line: bytes) -> None:
+        """Take one event of another process, which has written it already; its last line, the answer, is none.
+
+        Args:
+            line: the JSON, without a line end.
+        """
+        if line.startswith(b'{"time"') and not self._ended:
+            self._take(line)
+
+    def _take(self, event: LogEvent | bytes) -> None:
         queue = self._queue
         if len(queue) < MOST:
             queue.append(event)
@@ -84,7 +96,7 @@ class LiveEvents:
             if isinstance(entry, list):
                 lines.append(json.dumps({"event": "lost", "count": entry[0]}))
             else:
-                lines.append(as_json(entry))
+                lines.append(entry.decode() if isinstance(entry, bytes) else as_json(entry))
                 self._told += 1
         self._write("".join(f"{line}\n" for line in lines).encode())
         if self._queue and not self._paused and not self._ended:

@@ -81,6 +81,13 @@ class LogFile:
         self._append(b"\n" + line if self._torn else line)
         self._torn = False
 
+    def tend(self) -> None:
+        """Rotate it when it has become too large, whoever has written to it."""
+        if self._ordinary:
+            self._look(self._seconds())
+            if self.most is not None and self._size > self.most:
+                self._rotate()
+
     def _append(self, line: bytes) -> None:
         sent = 0
         try:

@@ -101,7 +101,7 @@ class Operator:
         sort, match = call.keyed.get("sort"), call.keyed.get("match", "")
         if sort is not None and sort not in SORTS:
             raise ControlError(f"{sort[:40]!r} is no key to sort by: {', '.join(SORTS)}")
-        most = _number(call.keyed["most"]) if "most" in call.keyed else None
+        most = number(call.keyed["most"]) if "most" in call.keyed else None
         key = SORTS[sort or "session"]
         live = self._house.connections
         found: list[tuple[float, int, Connection]] = []
@@ -121,11 +121,11 @@ class Operator:
 
     def cut(self, call: Call) -> Mapping[str, object]:
         """End one."""
-        number = _number(call.words[0])
-        found = next((each for each in self._house.connections if each.number == number), None)
+        session = number(call.words[0])
+        found = next((each for each in self._house.connections if each.number == session), None)
         if found is None or not found.cut(Expelled()):
-            raise ControlError(f"there is no session {number}")
-        return {"cut": number}
+            raise ControlError(f"there is no session {session}")
+        return {"cut": session}
 
     # the process
 
@@ -163,7 +163,7 @@ class Operator:
 
     def penalties(self, call: Call) -> Mapping[str, object]:
         """Who has misbehaved."""
-        most = _number(call.keyed.get("most", "100"))
+        most = number(call.keyed.get("most", "100"))
         rows = [asdict(each) for ledger in self._house.penalties for each in ledger.rows(most)]
         return {"penalties": [{"peer": each.pop("key"), **each} for each in rows]}
 
@@ -225,7 +225,15 @@ def _reloaded(troubles: Sequence[str]) -> Mapping[str, object]:
     return {"reloaded": True}
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """A whole number, as an operator writes it.
+
+    Args:
+        text: the word.
+
+    Raises:
+        ControlError: it is none.
+    """
     try:
         return int(count(text))
     except ValueError as why:

@@ -224,7 +224,7 @@ def test_a_signal_in_the_middle_ends_no_port(site: Site, start: Start) -> None:
     old.wait_for("started")
     heir = Inheritance.of(str(site.folder / "ctl"))
     assert old.stop() == 0
-    (descriptor,) = heir.sockets.values()
+    ((descriptor,),) = heir.sockets.values()
     with (
         socket.socket(fileno=os.dup(descriptor)) as port,
         socket.create_connection(("127.0.0.1", plain), PATIENCE),

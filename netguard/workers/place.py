@@ -1,0 +1,192 @@
+"""The place of a worker, which one after the other fills."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred, fail, succeed
+
+from netguard.process.commands import ControlError
+from netguard.workers.worker import Post, Worker
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from netguard.service import Service as House
+    from netguard.workers.asking import Question
+    from netguard.workers.snapshot import Sums
+    from netguard.workers.totals import Table
+    from netguard.workers.worker import Program
+
+SOONEST, LATEST = 0.1, 30.0
+"""Seconds after which the successor of a worker begins: at first, and at most; each time twice as many."""
+PROVEN = 60.0
+"""Seconds after which a worker has lived for a while: its successor begins as soon as the first."""
+
+_MARGIN, _ROUND = 100_000, 1_000_000
+"""Sessions that a worker may have begun since it was last heard of; and by what its successor's numbers are told."""
+
+
+class Crew(Protocol):
+    """What a place knows of its crew.
+
+    Attributes:
+        house: where it is told who comes and goes.
+        reactor: the reactor.
+        start: how a worker is started.
+        sums: the figures of all.
+        table: the totals that they share.
+        limits: what was set while the service runs.
+        failed: called with the reason when a worker cannot start for the first time.
+    """
+
+    house: House
+    reactor: Any
+    start: Program
+    sums: Sums
+    table: Table | None
+    limits: dict[str, str]
+    failed: Callable[[str], object]
+
+    @property
+    def served(self) -> bool:
+        """Whether all workers have served once."""
+
+    def changed(self) -> None:
+        """A worker serves, or has ended."""
+
+
+class Place:
+    """One of them.
+
+    Args:
+        crew: whose.
+        post: what the worker is given.
+
+    Attributes:
+        worker: who is there now, or was last.
+        cut: how many connections were cut when it drained.
+    """
+
+    def __init__(self, crew: Crew, post: Post) -> None:
+        self.post = post
+        self.worker: Worker | None = None
+        self.cut = 0
+        self._crew = crew
+        self._failures = 0
+        self._first = post.number
+        self._again: IDelayedCall | None = None
+        self._parting = ""
+
+    @property
+    def number(self) -> int:
+        """Which worker it is, from 1."""
+        return self.post.number
+
+    @property
+    def serves(self) -> bool:
+        """Whether somebody serves here."""
+        return self.worker is not None and self.worker.ready and not self.worker.ended
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody is here, nor will be."""
+        return self._again is None and (self.worker is None or self.worker.ended)
+
+    def fill(self) -> None:
+        """Start a worker."""
+        self._again = None
+        self.worker = Worker(self.post, self._crew.reactor, self._hear)
+        self.worker.start(self._crew.start, self._first, self._crew.limits)
+
+    def _hear(self, worker: Worker, word: str) -> None:
+        if word == "ready":
+            self._crew.house.tell("worker_started", {"worker": self.number, "pid": worker.pid})
+            if self._parting:
+                self._ask_to_part()
+        else:
+            self._ended(worker)
+        self._crew.changed()
+
+    def _ended(self, worker: Worker) -> None:
+        crew = self._crew
+        last = crew.sums.of(self.number).get("session", self._first)
+        connections = crew.sums.forget(self.number)
+        if crew.table is not None:
+            crew.table.forget(self.number - 1)
+        self.cut += worker.cut
+        if self._parting:
+            return
+        steps = (last // self.post.workers + _MARGIN) // _ROUND + 1
+        self._first = steps * _ROUND * self.post.workers + self.number
+        again = self._delay(crew.reactor.seconds() - worker.began)
+        about = {"worker": self.number, "pid": worker.pid, "connections": connections, "again": again}
+        crew.house.tell("worker_ended", {**about, "reason": worker.reason})
+        if not crew.served:
+            crew.failed(worker.reason)
+        else:
+            self._again = crew.reactor.callLater(again, self.fill)
+
+    def _delay(self, lived: float) -> float:
+        self._failures = 0 if lived >= PROVEN else self._failures + 1
+        return float(min(LATEST, SOONEST * 2 ** max(0, self._failures - 1)))
+
+    def part(self, command: str) -> None:
+        """Have the worker end, and nobody follow it.
+
+        Args:
+            command: how.
+        """
+        self._parting = command
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self.serves:
+            self._ask_to_part()
+        elif self.worker is not None and not self.worker.ended and command == "stop":
+            self.worker.kill()  # it serves nobody yet
+        self._crew.reactor.callLater(0, self._crew.changed)
+
+    def _ask_to_part(self) -> None:
+        self.ask(self._parting).addErrback(lambda _: None)
+
+    def kill(self) -> None:
+        """End the worker at once."""
+        if self.worker is not None and not self.worker.ended:
+            self.worker.kill()
+
+    def ask(self, command: str) -> Deferred[Any]:
+        """Give the worker a command.
+
+        Args:
+            command: the line.
+
+        Returns:
+            Fires with the answer, or fails with ControlError.
+        """
+        if self.worker is None or not self.serves:
+            return fail(ControlError(f"worker {self.number} does not serve at the moment"))
+        return self.worker.line.ask(command)
+
+    def follow(self, command: str, hear: Callable[[bytes], object]) -> Question:
+        """Give a command whose answer goes on and on, to a worker that serves.
+
+        Args:
+            command: the line.
+            hear: called with each line of the answer.
+        """
+        worker: Any = self.worker
+        question: Question = worker.line.follow(command, hear)
+        question.answer.addErrback(lambda _: None)
+        return question
+
+    def tell_figures(self) -> Deferred[None]:
+        """Let the sums have its figures, if it tells them."""
+        asked, worker = self.ask("figures"), self.worker
+
+        def heard(told: Any) -> None:
+            if worker is self.worker and not self.gone:
+                self._crew.sums.hear(self.number, told)
+
+        return asked.addCallbacks(heard, lambda _: succeed(None))

@@ -1,0 +1,100 @@
+"""The places of all workers, and what can be asked of those who fill them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.threads import blockingCallFromThread
+
+from netguard.process.commands import ControlError
+from netguard.workers.steering import worker_of
+
+if TYPE_CHECKING:
+    from netguard.units import Prefix
+    from netguard.workers.place import Place
+
+
+class Roster:
+    """The places.
+
+    Args:
+        reactor: the reactor.
+        workers: how many there will be.
+        prefix: how many bits of an address make one peer.
+
+    Attributes:
+        places: they, in their order.
+        limits: what was set while the service runs, by option: for those who begin later.
+    """
+
+    def __init__(self, reactor: Any, workers: int, prefix: Prefix) -> None:
+        self.reactor = reactor
+        self.workers = workers
+        self.prefix = prefix
+        self.places: list[Place] = []
+        self.limits: dict[str, str] = {}
+
+    def collect(self) -> Deferred[Any]:
+        """Ask every worker for its figures.
+
+        Returns:
+            What fires when they have answered, or cannot.
+        """
+        return DeferredList([each.tell_figures() for each in self.places if each.serves])
+
+    def ask_all(self, command: str) -> Deferred[list[tuple[bool, Any]]]:
+        """Give a command to every worker that serves.
+
+        Args:
+            command: the line.
+
+        Returns:
+            Fires with pairs: whether it could be carried out, and the answer or the failure.
+        """
+        asked = [each.ask(command) for each in self.places if each.serves]
+        return DeferredList(asked, consumeErrors=True)
+
+    def place_of(self, host: str) -> Place:
+        """Where the connections of a peer come to.
+
+        Args:
+            host: its address.
+
+        Raises:
+            ControlError: no worker serves there now.
+        """
+        return self.serving(worker_of(host, self.workers, self.prefix))
+
+    def serving(self, at: int) -> Place:
+        """A place at which somebody serves.
+
+        Args:
+            at: which, from 0.
+
+        Raises:
+            ControlError: nobody does.
+        """
+        if at >= len(self.places) or not self.places[at].serves:
+            raise ControlError(f"worker {at + 1} does not serve at the moment")
+        return self.places[at]
+
+    def first_serving(self) -> Place:
+        """Any place at which somebody serves.
+
+        Raises:
+            ControlError: nobody does.
+        """
+        return next((each for each in self.places if each.serves), None) or self.serving(0)
+
+    def reload(self) -> None:
+        """Have every worker read its files again, and wait for that; in a thread that is not the reactor's.
+
+        Raises:
+            ControlError: one of them cannot use something.
+        """
+        asked: Any = self.ask_all
+        answers: list[tuple[bool, Any]] = blockingCallFromThread(self.reactor, asked, "reload")
+        troubles = [str(why.value) for good, why in answers if not good]
+        if troubles:
+            raise ControlError("; ".join(dict.fromkeys(troubles)))

@@ -1,0 +1,127 @@
+"""Who listens in the place of a reactor."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from twisted.internet import reactor as global_reactor
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.internet.protocol import Factory
+from zope.interface import directlyProvides
+
+from netguard.policy import Policy
+from netguard.workers.assignment import Assignment
+from netguard.workers.listening import HandedListening, SharedListening, listening_by
+from netguard.workers.sockets import opened
+
+HERE = "127.0.0.1"
+
+
+class Reactor:
+    """Adopts what it is given."""
+
+    def __init__(self) -> None:
+        self.adopted: list[Any] = []
+
+    def listenTCP(self, *_: object) -> str:
+        """By itself."""
+        return "its own"
+
+    def listenUNIX(self, *_: object) -> str:
+        """Likewise."""
+        return "its own"
+
+    def adoptStreamPort(self, *about: object) -> Any:
+        """Keep what was said."""
+        self.adopted.append(about)
+        return Factory()
+
+
+class Watching(Reactor):
+    """One on which our transport works."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        directlyProvides(self, IReactorFDSet)
+
+
+def guarded() -> Any:
+    """A guarded factory."""
+    return Policy.from_options({"idle": "1m"}).wrap(Factory(), global_reactor)
+
+
+def test_only_for_a_while_and_only_tcp() -> None:
+    """Whatever else would listen is refused, and noted; afterwards all is as it was."""
+    reactor: Any = Reactor()
+    reactor.listenTCP = hooked = lambda *_: "hooked"
+    refused: list[CannotListenError] = []
+    with listening_by(reactor, lambda *_: "ours", refused):
+        assert reactor.listenTCP(1, None) == "ours"
+        with pytest.raises(CannotListenError, match="--workers shares ports of TCP alone"):
+            reactor.listenUNIX("there", None)
+        with pytest.raises(CannotListenError):
+            reactor.adoptStreamPort(3, 2, None)
+    assert reactor.listenTCP is hooked
+    assert reactor.listenUNIX("there", None) == "its own"
+    assert [each.port for each in refused] == ["there", "3"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "factory", "native"), [(Watching, guarded, True), (Watching, Factory, False), (Reactor, guarded, False)]
+)
+def test_the_parent_opens_a_socket_for_each(kind: Any, factory: Any, native: bool) -> None:
+    """And knows whether the workers will carry the connections by our transport."""
+    listening = SharedListening(kind(), 3)
+    port = listening.listen(0, factory(), 7, HERE)
+    assert listening.ports == [port]
+    assert (len(port.sockets), port.native, port.asked) == (3, native, (HERE, 0))
+    with pytest.raises(CannotListenError, match="in use"):
+        listening.listen(port.getHost().port, Factory(), interface=HERE)
+    for each in listening.ports:
+        each.stopListening()
+
+
+class Heir:
+    """What another instance has handed over."""
+
+    def __init__(self, descriptors: list[int]) -> None:
+        self.descriptors = descriptors
+
+    def take(self, _interface: str, _port: int, most: int) -> list[int]:
+        """Give them."""
+        return self.descriptors[:most]
+
+
+def test_what_was_handed_over_is_used() -> None:
+    """By the parent that takes over."""
+    before = opened(HERE, 0, 50, 2)
+    heir: Any = Heir([each.detach() for each in before])
+    listening = SharedListening(Reactor(), 3, heir)
+    port = listening.listen(0, Factory(), interface=HERE)
+    assert [each.fileno() for each in port.sockets[:2]] == heir.descriptors
+    assert len({each.getsockname() for each in port.sockets}) == 1
+    port.stopListening()
+
+
+def test_a_worker_uses_its_own_in_their_order() -> None:
+    """Two ports of any number at one place are two; what was not handed over is not opened."""
+    reactor: Any = Reactor()
+    handed = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+    places = ((HERE, 0), ("::1", 0), (HERE, 0))
+    sockets = tuple((*place, number) for place, number in zip(places, handed, strict=True))
+    listening = HandedListening(reactor, Assignment(1, 2, 1, 3, 4, sockets))
+    factories = [Factory() for _ in range(3)]
+    made = [listening.listen(0, factory, interface=HERE) for factory in factories[:2]]
+    made.append(listening.listen(0, factories[2], 9, "::1"))
+    assert [each[0] for each in reactor.adopted] == [handed[0], handed[2], handed[1]]
+    assert [each[2] for each in reactor.adopted] == factories
+    assert [each.backlog for each in made] == [50, 50, 9]
+    assert listening.ports == made
+    with pytest.raises(CannotListenError, match="opened at the start"):
+        listening.listen(0, Factory(), interface=HERE)
+    for each in handed:
+        with pytest.raises(OSError, match="Bad file"):
+            os.close(each)
