@@ -51,7 +51,8 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
         factory.listens(port)
         _stand_behind(port, factory.service.given_up_after)
         ours = factory.service.native and (take_over(port) or getattr(port, "native", False))
-        about["transport"] = "native" if ours else "stock"
+        about["transport"] = carrier = "native" if ours else "stock"
+        factory.service.carriers[carrier] += 1
     events.emit("listening", about)
     return port
 

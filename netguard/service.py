@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from math import inf
@@ -59,6 +60,7 @@ class Service:
         dials: the options of guards that can be changed while the service runs (:class:`netguard.options.Dial`).
         troubles: what could not be used when files were last read again.
         ports: what accepts connections, as far as it is known.
+        carriers: how many of them are carried by our own transport (``native``), and how many by Twisted's (``stock``).
         others: ports of the process that are not guarded, such as that of ``--admin``.
         restless: somebody wants to be called at the next tick, whether there are connections or not.
         closed: nobody is admitted any more, and whatever begins to listen is stopped at once.
@@ -84,6 +86,7 @@ class Service:
         self.dials: list[Any] = []
         self.troubles: list[str] = []
         self.ports: list[Any] = []
+        self.carriers: Counter[str] = Counter()
         self.others: list[Any] = []
         self._holders: set[str] = set()
         self._factories: WeakSet[Any] = WeakSet()  # a client's endpoint makes one for each connection

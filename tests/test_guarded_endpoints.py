@@ -163,6 +163,7 @@ async def test_twisteds_own_transport_may_be_asked_for(logged: Logged) -> None:
     assert type(port) is tcp.Port
     await port.stopListening()
     assert [each["transport"] for each in logged.named("listening")] == ["stock", "stock"]
+    assert around.wrappedFactory.service.carriers == {"stock": 1}
 
 
 def known_to_the_kernel(client: socket.socket) -> bool:

@@ -90,6 +90,7 @@ class Operator:
             **{key: value for key, value in totals.items() if key not in ("refused", "cut")},
             "draining": getattr(drain, "began", None) is not None,
             "heartbeat": "off" if heart is None else heart.setting,
+            "transports": dict(self._house.carriers),
             **reading,
             **({} if ledger is None else {"ledger": ledger.reading()}),
         }

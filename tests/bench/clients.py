@@ -41,6 +41,27 @@ def echo(port: int, connections: int, requests: int) -> int:
     return done
 
 
+def get(port: int, connections: int, requests: int) -> int:
+    """So many GETs, each sent when the last answer of its connection is there."""
+    return _in_turns(port, connections, requests, b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n", b"</html>")
+
+
+def _in_turns(port: int, connections: int, requests: int, asked: bytes, last: bytes) -> int:
+    sockets = {each.fileno(): each for each in (connect(port) for _ in range(connections))}
+    poll, done = select.epoll(), 0
+    for number, each in sockets.items():
+        poll.register(number, select.EPOLLIN)
+        each.send(asked)
+    while done < requests:
+        for number, _ in poll.poll(10):
+            if sockets[number].recv(65_536).endswith(last):
+                done += 1
+                sockets[number].send(asked)
+    for each in sockets.values():
+        each.close()
+    return done
+
+
 def churn(port: int, times: int) -> int:
     """Connect, send a line, read it, close; so many times."""
     for _ in range(times):

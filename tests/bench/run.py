@@ -119,6 +119,17 @@ def echo() -> None:
     cpu_ratios("echo, 50 connections", lambda port: clients.echo(port, 50, 6_000), "bar: guarded <= 1.06, stack 1.19")
 
 
+def echo_alone() -> None:
+    """The same with one connection."""
+    cpu_ratios("echo, 1 connection", lambda port: clients.echo(port, 1, 3_000), "bars: guarded <= 0.83, wrapper 1.06")
+
+
+def web() -> None:
+    """GETs of a small page from twisted.web, with as many connections."""
+    kinds = ("web", "web-guarded", "web-wrapper")
+    cpu_ratios("GET, 10 connections", lambda port: clients.get(port, 10, 600), "bar: guarded <= 0.935", kinds)
+
+
 def churn() -> None:
     """Connections that come and go."""
     cpu_ratios("connect-line-close", lambda port: clients.churn(port, 500), "bar: guarded <= 1.15, stack 1.74")
@@ -220,7 +231,7 @@ def fleet() -> None:
 
 
 BENCHES = (
-    {each.__name__: each for each in (chunk, echo, churn, reject, flood, idle, fleet)}
+    {each.__name__: each for each in (chunk, echo, echo_alone, web, churn, reject, flood, idle, fleet)}
     | admin.BENCHES
     | idents.BENCHES
     | names.BENCHES

@@ -27,6 +27,8 @@ from twisted.internet.stdio import StandardIO  # noqa: E402
 from twisted.logger import globalLogBeginner  # noqa: E402
 from twisted.protocols.basic import LineOnlyReceiver  # noqa: E402
 from twisted.protocols.policies import ThrottlingFactory, TimeoutFactory, WrappingFactory  # noqa: E402
+from twisted.web.resource import Resource  # noqa: E402
+from twisted.web.server import Site  # noqa: E402
 
 from netguard.fleet.joining import join_fleet  # noqa: E402
 from netguard.guarded_endpoints import announce  # noqa: E402
@@ -74,6 +76,16 @@ class Names(LineOnlyReceiver):
         self.sendLine(line + b" : USERID : UNIX :joe")
 
 
+class Page(Resource):
+    """A small page."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        """It."""
+        return b"<html>" + b"x" * 200 + b"</html>"
+
+
 class Refuses(Factory):
     """The cheapest refusal that Twisted has."""
 
@@ -99,6 +111,9 @@ KINDS: dict[str, Callable[[Factory], Any]] = {
     "one": lambda factory: Policy.from_options({"idle": "1h"}).wrap(factory, verbose=False),
     "wrapper": lambda factory: policy(transport="stock").wrap(factory, verbose=False),
     "ledger": in_a_fleet,
+    "web": lambda _: Site(Page()),
+    "web-guarded": lambda _: policy().wrap(Site(Page()), verbose=False),
+    "web-wrapper": lambda _: policy(transport="stock").wrap(Site(Page()), verbose=False),
     "ident": lambda _: Factory.forProtocol(Names),
     # who lets in nobody, or one
     "none": lambda _: Refuses(),

@@ -77,6 +77,9 @@ def test_the_status_has_the_figures(desk: Desk) -> None:
     assert (status["connections"], status["peak"], status["accepted"]) == (3, 3, 3)
     assert status["refused"] == {"ConnectionLimit": 1}
     assert (status["draining"], status["heartbeat"]) == (False, "off")
+    assert status["transports"] == {}
+    desk.house.carriers["native"] += 1
+    assert desk.ask("status")["transports"] == {"native": 1}
 
 
 def test_connections_are_listed_in_the_order_in_which_they_came(desk: Desk) -> None:
