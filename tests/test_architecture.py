@@ -137,10 +137,13 @@ ARROWS: dict[str, set[str]] = {
     "policy": {"factory", "guard", "guards", "options", "errors", "units"},
     # a protocol's own deadlines, without guards
     "mixins": {*_LOW, "outflow"},
+    # files
+    "page_cache": set(),
+    "stamp": set(),
     # services
     "wire": set(),
     "clients": {"wire", "errors", "units", "events", "nameservers", "packed", "peer", "proxy_url", "verdict"},
-    "accounts": {"wire", "units"},
+    "accounts": {"page_cache", "secret", "stamp", "wire", "units"},
     "relay": {
         *("wire", "application", "drainable", "errors", "events", "outflow", "peer", "process", "sampler"),
         *("native", "tls_failure"),
@@ -148,7 +151,10 @@ ARROWS: dict[str, set[str]] = {
     "fleet": {
         *("clients", "elsewhere", "errors", "factory", "process", "secret", "tls_failure", "units", "wire"),
     },
-    "pop3": {"secret", "wire", "accounts", "events", "application", "connection", "drainable", "errors", "units"},
+    "pop3": {
+        *("accounts", "application", "connection", "drainable", "errors", "events", "page_cache", "secret", "stamp"),
+        *("units", "wire"),
+    },
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),
         *("service", "tls_failure", "units", "vocabulary", "wire"),

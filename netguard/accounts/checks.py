@@ -2,7 +2,7 @@
 
 The rules of this file:
 
-* The store is asked in threads, and passwords are hashed behind a bound.
+* The store is asked in threads, save for who was let in a moment ago, and passwords are hashed behind a bound.
 * Whatever goes wrong inside becomes AccountsTrouble without its cause: the frames of an exception hold
   secrets.
 """
@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThread
 
 from netguard.accounts.bounded import BoundedWork, InThread
 from netguard.accounts.interface import Account, AccountsTrouble
 from netguard.accounts.judge import Judge
+from netguard.accounts.regulars import Regular, Regulars
 from netguard.accounts.store import Store
 from netguard.wire import mechanisms, sasl
 
@@ -62,6 +63,7 @@ class StoredAccounts:
     ) -> None:
         self._store = Store(path)
         self._judge = judge(self._store)
+        self._regulars = Regulars(self._store.path)
         self._in_thread = in_thread
         self._hashing = BoundedWork(in_thread, at_once=at_once, waiting=waiting)
         self._whose_token = whose_token
@@ -77,6 +79,7 @@ class StoredAccounts:
     def close(self) -> None:
         """Close the file. A later check opens it again."""
         self._store.close()
+        self._regulars.forget()
 
     @property
     def mechanisms(self) -> tuple[str, ...]:
@@ -85,7 +88,17 @@ class StoredAccounts:
 
     def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Deferred[Account | None]:
         """Check a login by APOP; see `netguard.accounts.interface.Accounts`."""
-        return self._ask(self._judge.check_apop, name, timestamp, digest)
+        regular = self._regulars.apop(name, timestamp, digest)
+        if regular is not None:
+            return succeed(regular)
+
+        def note(found: Regular | None) -> Account | None:
+            if found is None:
+                return None
+            self._regulars.note(name, found)
+            return found.account
+
+        return self._ask(self._judge.check_apop, name, timestamp, digest).addCallback(note)
 
     def check_password(self, name: bytes, password: bytes) -> Deferred[Account | None]:
         """Check a name and a password; see `netguard.accounts.interface.Accounts`."""

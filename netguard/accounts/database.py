@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING
 
 from netguard.accounts import safefile, schema
 from netguard.accounts.interface import AccountsTrouble
+from netguard.page_cache import is_local
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,16 +48,23 @@ class Database:
 
     Args:
         path: the file; its directory must be writable by nobody else.
+
+    Attributes:
+        real: where it really is.
+        stamp: while it is asked, what proves that it says the same later; None if it has just changed, or is not on a
+            file system of this machine's own.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         # What was judged is what is opened, even when a directory on the way is a link that changes
         # meanwhile, and also after a daemon has changed its directory.
-        self._real = Path(os.path.realpath(self.path.parent)) / self.path.name
+        self.real = Path(os.path.realpath(self.path.parent)) / self.path.name
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
+        self._local = False
+        self.stamp: Stamp | None = None
 
     def create(self) -> None:
         """Make the file, of mode 0600 whatever the umask is, unless it exists.
@@ -62,7 +72,7 @@ class Database:
         Raises:
             AccountsTrouble: when it cannot be made, or what is there is not one that may be used.
         """
-        safefile.create(self._real)
+        safefile.create(self.real)
         with self.writing(empty_too=True) as connection:
             if schema.marks(connection) != (schema.APPLICATION, schema.VERSION):
                 schema.create(connection)
@@ -103,26 +113,29 @@ class Database:
     def _current(self, *, empty_too: bool) -> sqlite3.Connection:
         """The open connection, if the file is still the same and still private; else a new one."""
         try:
-            found = os.lstat(self._real)
-            safefile.judge(self._real, found)
-            if self._connection is not None and self._identity == (found.st_dev, found.st_ino):
-                return self._connection
-            self._close()
-            found = safefile.look(self._real)
+            moment, found = time.time_ns(), os.lstat(self.real)
+            safefile.judge(self.real, found)
+            connection = self._connection
+            if connection is None or self._identity != (found.st_dev, found.st_ino):
+                self._close()
+                found = safefile.look(self.real)
+                connection = self._connection = self._opened(empty_too=empty_too)
+                self._identity = (found.st_dev, found.st_ino)
+                self._local = is_local(str(self.real))
         except OSError as error:
             self._close()
             missing = isinstance(error, FileNotFoundError)
             hint = f"; 'netguard users -a {self.path} add NAME' makes one" if missing else ""
             raise AccountsTrouble(f"accounts file {self.path}: {error.strerror}{hint}") from None
-        self._connection = self._opened(empty_too=empty_too)
-        self._identity = (found.st_dev, found.st_ino)
-        return self._connection
+        stamp = Stamp.of(found, folder=False)
+        self.stamp = stamp if self._local and stamp.proves(moment) else None
+        return connection
 
     def _opened(self, *, empty_too: bool) -> sqlite3.Connection:
         """Open the file, and see that it is one of ours."""
         connection = sqlite3.connect(
             # rw: never create here; and not read-only, since a journal that a crash left must be played back.
-            f"{self._real.as_uri()}?mode=rw",
+            f"{self.real.as_uri()}?mode=rw",
             uri=True,
             timeout=_PATIENCE,
             isolation_level=None,

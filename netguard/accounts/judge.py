@@ -26,7 +26,9 @@ from netguard.accounts import passwords, settings
 from netguard.accounts.credentials import APOP, OTP, PASSWORD, SCRAM, TOTP, TYPED, generate
 from netguard.accounts.interface import Account, AccountsTrouble
 from netguard.accounts.names import from_wire
+from netguard.accounts.regulars import Regular
 from netguard.accounts.totp import DIGITS, Totp, secret_of
+from netguard.secret import Secret
 from netguard.wire import apop, otp, scram
 from netguard.wire.saslprep import prepared_password
 
@@ -83,12 +85,12 @@ class Judge:
         users = [name for name in possible if self._store.asked(name, ()).exists]
         return users[0] if len(users) == 1 else None
 
-    def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Account | None:
-        """A login by APOP."""
+    def check_apop(self, name: bytes, timestamp: bytes, digest: bytes) -> Regular | None:
+        """A login by APOP: who it is, and what proves that it stays so."""
         asked = self._store.asked(from_wire(name), (APOP,))
         secret = asked.credentials.get(APOP, self._nobodys_secret)
         right = self._digest_matches(timestamp, secret.encode(), digest)
-        return self._right(asked) if right and APOP in asked.credentials else None
+        return Regular(self._right(asked), Secret(secret), asked.stamp) if right and APOP in asked.credentials else None
 
     def check_cram(self, name: bytes, challenge: bytes, digest: bytes) -> Account | None:
         """A login by CRAM-MD5, with the secret of APOP: both need one that lies open, and one such is enough."""

@@ -9,6 +9,8 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from netguard.stamp import Stamp
+
 
 class NameTaken(Exception):
     """There is such a user, or one whose name differs only in case or in the form of its characters.
@@ -84,6 +86,7 @@ class Asked:
         settings: what is set of the user, as a JSON object; to be read once the login is right.
         secret: of which this file makes what unknown users are shown; no repr shows it.
         iterations: what SCRAM verifiers of this file cost.
+        stamp: what proves that all this is still so; None where nothing does.
     """
 
     name: str
@@ -92,3 +95,4 @@ class Asked:
     settings: str
     secret: bytes = field(repr=False)
     iterations: int
+    stamp: Stamp | None = None

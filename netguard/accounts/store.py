@@ -2,8 +2,9 @@
 
 The rules of this file:
 
-* Nothing is remembered between two questions, so a user who was added or removed while the server runs is
-  seen at the next login, and no secret stays in memory. One question costs some 30 microseconds.
+* Nothing is remembered here between two questions, so a user who was added or removed while the server runs is
+  seen at the next login. One question costs some 30 microseconds, and a thread's being given it much more; hence
+  :mod:`netguard.accounts.regulars`.
 * A kind of credential, and a setting, is a word in a row, so a further one needs no change of the schema.
 * What may be used once is replaced by what comes after it in one transaction, which asks that it is still there: of
   two who bring the same, one wins. It is on the disk before anybody is told.
@@ -56,6 +57,11 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._database = Database(path)
+
+    @property
+    def path(self) -> str:
+        """Where the file really is."""
+        return str(self._database.real)
 
     def create(self) -> None:
         """Make the file, of mode 0600 whatever the umask is, unless it exists.
@@ -113,9 +119,10 @@ class Store:
         """
         with self._database.asked() as connection:
             row = connection.execute(_question(kinds), (name, *kinds)).fetchone()
+            stamp = self._database.stamp
         secret, iterations, exists, settings, *secrets = row
         has = {kind: stored for kind, stored in zip(kinds, secrets, strict=True) if stored is not None}
-        return Asked(name, bool(exists), has, settings, bytes.fromhex(secret), int(iterations))
+        return Asked(name, bool(exists), has, settings, bytes.fromhex(secret), int(iterations), stamp)
 
     def secret(self, name: str, kind: str) -> str | None:
         """What is stored of a user's credential; None when there is no such user or no such credential.

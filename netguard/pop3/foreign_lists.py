@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import Factory, define, frozen
 
-from netguard.pop3.listing import Stamp
 from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.maildir import base_name, open_beside
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,9 @@ NOWHERE = Stamp(0, 0, 0, 0, 0)
 
 Row: TypeAlias = tuple[str, str, int | None]
 """Base name, unique-id, and the number by which that server orders its messages, if it does."""
+
+LookAt: TypeAlias = Callable[[str], "os.stat_result | None"]
+"""Looks at a path, links not followed: `os.lstat`, or what knows when it would have to wait."""
 
 Reader: TypeAlias = Callable[[Iterator[bytes]], Iterator[Row | None]]
 """Takes the lines of a list; gives a row or None for each. Raises ValueError if it is none."""
@@ -71,14 +74,20 @@ class ForeignList:
     name: str
     reader: Reader
 
-    def stamp(self, mailbox: str) -> Stamp | None:
-        """What the list is now; None if that cannot be seen."""
+    def stamp(self, mailbox: str, look: LookAt = os.lstat) -> Stamp | None:
+        """What the list is now; None if that cannot be seen.
+
+        Args:
+            mailbox: the Maildir's directory.
+            look: looks at a path, which need not be possible.
+        """
         try:
-            return Stamp.of(os.lstat(f"{mailbox}/{self.name}"), folder=False)
+            found = look(f"{mailbox}/{self.name}")
         except FileNotFoundError:
             return NOWHERE
         except OSError:
             return None
+        return None if found is None else Stamp.of(found, folder=False)
 
     def read(self, mailbox: str) -> Steps[Given]:
         """Read the list of a mailbox; a mailbox without one has no such ids.

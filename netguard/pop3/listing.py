@@ -12,47 +12,22 @@ import re
 import time
 from array import array
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 
 from netguard.pop3.maildir import FOLDERS, base_name, open_folder
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from netguard.pop3.slices import Steps
 
-GRAIN = 2_000_000_000
-"""Nanoseconds for which a change may not show: what changed so recently may change again unseen (as Dovecot has it)."""
-
 _SKIPS_KEPT = 10
 _ENTRIES_A_STEP = 256
 _LISTINGS = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class Stamp(NamedTuple):
-    """What tells whether a folder or file is as it was. Times are nanoseconds.
-
-    The time of its last change counts beside that of its content, since programs that copy mail set the latter back.
-    """
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-    @classmethod
-    def of(cls, status: os.stat_result, *, folder: bool = True) -> Stamp:
-        """The stamp of a folder, or of a file; only a file's size says something."""
-        size = 0 if folder else status.st_size
-        return cls(status.st_dev, status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
-
-    def proves(self, moment: int) -> bool:
-        """Whether what is seen at a moment stays true as long as the stamp does: it is old enough."""
-        return max(self.modified, self.changed) < moment - GRAIN
 
 
 @define

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
+from netguard.page_cache import is_local, look_at_hand
 from netguard.pop3 import mailbox_cache
 from netguard.pop3.foreign_lists import FOREIGN, ForeignList, kinds
 from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.mailbox_lock import MailboxLock
+from netguard.pop3.mailbox_memory import MailboxMemory
 from netguard.pop3.mailbox_report import Report, tell
 from netguard.pop3.slices import InThread, Steps, in_slices
 from netguard.pop3.snapshot import Snapshot, Taking
@@ -29,6 +31,7 @@ class Look:
         report: is told when what was seen cannot be kept.
         uidl: whose unique-ids are used.
         make: makes a mailbox that is missing; None where that is trouble.
+        memory: what is remembered of small mailboxes.
 
     Raises:
         ValueError: there is no such `uidl`.
@@ -38,6 +41,7 @@ class Look:
     report: Report
     uidl: str = "native"
     make: Callable[[str], None] | None = None
+    memory: MailboxMemory = field(factory=MailboxMemory)
 
     def __attrs_post_init__(self) -> None:
         if self.uidl not in kinds():
@@ -46,6 +50,29 @@ class Look:
     @property
     def _foreign(self) -> ForeignList | None:
         return FOREIGN.get(self.uidl)
+
+    def at_hand(self, path: str) -> tuple[MailboxLock, Snapshot] | None:
+        """Lock the mailbox at `path` and recall what was there, if nothing has changed since and nothing needs waiting.
+
+        Returns:
+            None where it takes a thread to look, by :meth:`at`.
+
+        Raises:
+            MailboxInUse: another session holds it.
+            MailboxTrouble: it cannot be opened.
+        """
+        snapshot = self.memory.recall(path)
+        if snapshot is None:
+            return None
+        try:
+            lock = MailboxLock.at_hand(path)
+        except OSError as error:
+            raise _cannot_be_opened(path, error) from error
+        if lock is not None:
+            if mailbox_cache.is_current(path, snapshot, self._foreign, look_at_hand):
+                return lock, snapshot
+            lock.release()
+        return None
 
     def at(self, path: str) -> Steps[tuple[MailboxLock, Snapshot]]:
         """Lock the mailbox at `path` and see what is there; runs in a thread.
@@ -62,28 +89,51 @@ class Look:
                 self.make(path)
             lock = MailboxLock.acquire(path)
             try:
-                return lock, (yield from self._see(path))
+                snapshot = yield from self._see(path)
+                snapshot.local = is_local(path)
             except BaseException:
                 lock.release()
                 raise
         except OSError as error:
-            raise MailboxTrouble(f"{path} cannot be opened as a Maildir: {error}") from error
+            raise _cannot_be_opened(path, error) from error
+        return lock, snapshot
 
-    def keep(self, path: str, snapshot: Snapshot, corrected: Mapping[int, int] | None = None) -> None:
-        """Keep what was seen for the next session, in the background.
+    def learn(self, path: str, snapshot: Snapshot) -> None:
+        """Let the next session be spared the work of this one, as far as it may be.
 
         Args:
             path: the mailbox.
             snapshot: what was seen.
-            corrected: true sizes, by index, of messages whose sizes were wrong.
+        """
+        self.memory.note(path, snapshot)
+        if mailbox_cache.worth_keeping(snapshot):
+            self.keep(path, snapshot)
+
+    def correct(self, path: str, snapshot: Snapshot, sizes: Mapping[int, int]) -> None:
+        """Let the next session know what this one has found out.
+
+        Args:
+            path: the mailbox.
+            snapshot: what was seen.
+            sizes: true sizes, by index, of messages whose sizes were wrong.
+        """
+        known = evolve(snapshot, messages=snapshot.messages.corrected(sizes))
+        self.memory.note(path, known)
+        self.keep(path, known)
+
+    def keep(self, path: str, snapshot: Snapshot) -> None:
+        """Keep what was seen on the disk, in the background.
+
+        Args:
+            path: the mailbox.
+            snapshot: what was seen.
         """
 
         def failed(failure: Failure) -> None:
             failure.trap(OSError)
             tell(self.report, path, mailbox_cache.NAME, f"cannot be written: {failure.value}")
 
-        saving = mailbox_cache.save(path, snapshot, dict(corrected or {}), self.uidl)
-        in_slices(self.in_turn, saving).addErrback(failed)
+        in_slices(self.in_turn, mailbox_cache.save(path, snapshot, self.uidl)).addErrback(failed)
 
     def _see(self, path: str) -> Steps[Snapshot]:
         before, broken = yield from self._before(path)
@@ -111,3 +161,7 @@ class Look:
             except OSError as further:
                 return None, f"{why}, and {further}"
             return None, str(why)
+
+
+def _cannot_be_opened(path: str, error: OSError) -> MailboxTrouble:
+    return MailboxTrouble(f"{path} cannot be opened as a Maildir: {error}")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from attrs import Factory, define
 
+from netguard.page_cache import open_at_hand
 from netguard.pop3.listing import list_mail
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
 from netguard.pop3.maildir import FOLDERS, open_folder, open_mail
-from netguard.pop3.page_cache import open_at_hand
 from netguard.pop3.quota import Freed
 
 if TYPE_CHECKING:

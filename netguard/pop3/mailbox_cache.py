@@ -21,15 +21,14 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any
 from zlib import crc32
 
-from netguard.pop3.listing import Listing, Stamp
+from netguard.pop3.listing import Listing
 from netguard.pop3.maildir import FOLDERS, open_beside
 from netguard.pop3.snapshot import Messages, Snapshot
 from netguard.pop3.unique_ids import are_plain, are_well_formed
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from netguard.pop3.foreign_lists import ForeignList
+    from netguard.pop3.foreign_lists import ForeignList, LookAt
     from netguard.pop3.slices import Steps
 
 NAME = "netguard-pop3.cache"
@@ -88,34 +87,33 @@ def load(mailbox: str, kind: str = "native") -> Steps[Snapshot | None]:
             raise CacheBroken(f"{type(why).__name__}: {why}") from None
 
 
-def is_current(mailbox: str, snapshot: Snapshot, foreign: ForeignList | None = None) -> bool:
-    """Whether nothing has changed in the mailbox since. Raises OSError.
+def is_current(mailbox: str, snapshot: Snapshot, foreign: ForeignList | None = None, look: LookAt = os.lstat) -> bool:
+    """Whether nothing has changed in the mailbox since.
 
     Args:
         mailbox: the Maildir's directory.
-        snapshot: what was kept.
+        snapshot: what was seen.
         foreign: whose unique-ids are used, or None.
+        look: looks at a path, which need not be possible.
+
+    Raises:
+        OSError: a folder cannot be looked at.
     """
     stamps = snapshot.listing.stamps
     # In the order in which a message moves: one that does so just now is in what we know of its old place.
-    if not all(folder in stamps and stamps[folder] == _stamp(f"{mailbox}/{folder}") for folder in FOLDERS):
-        return False
-    return foreign is None or (snapshot.list_stamp is not None and snapshot.list_stamp == foreign.stamp(mailbox))
+    for folder in FOLDERS:
+        found = look(f"{mailbox}/{folder}") if folder in stamps else None
+        if found is None or Stamp.of(found) != stamps[folder]:
+            return False
+    return foreign is None or (snapshot.list_stamp is not None and snapshot.list_stamp == foreign.stamp(mailbox, look))
 
 
-def _stamp(folder: str) -> Stamp:
-    return Stamp.of(os.lstat(folder))
-
-
-def save(
-    mailbox: str, snapshot: Snapshot, corrected: Mapping[int, int] | None = None, kind: str = "native"
-) -> Steps[None]:
+def save(mailbox: str, snapshot: Snapshot, kind: str = "native") -> Steps[None]:
     """Keep what a session saw of a mailbox. Two that do so at once are one that does and one that does not.
 
     Args:
         mailbox: the Maildir's directory.
         snapshot: what it saw.
-        corrected: true sizes, by index, of messages whose sizes were wrong.
         kind: whose unique-ids are used.
 
     Raises:
@@ -128,7 +126,7 @@ def save(
             return
         try:
             with os.fdopen(descriptor, "wb") as file:
-                yield from _write(file, snapshot, corrected or {}, kind)
+                yield from _write(file, snapshot, kind)
             os.rename(_NEW_NAME, NAME, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
             with suppress(OSError):
@@ -156,7 +154,7 @@ def _create(directory: int) -> int | None:
     return None
 
 
-def _write(file: IO[bytes], snapshot: Snapshot, corrected: Mapping[int, int], kind: str) -> Steps[None]:
+def _write(file: IO[bytes], snapshot: Snapshot, kind: str) -> Steps[None]:
     messages, listing = snapshot.messages, snapshot.listing
     header = {
         "netguard-pop3-cache": _VERSION,
@@ -166,16 +164,13 @@ def _write(file: IO[bytes], snapshot: Snapshot, corrected: Mapping[int, int], ki
         "list": snapshot.list_stamp,
     }
     check = _put(file, json.dumps(header).encode() + b"\n", 0)
-    sizes = messages.sizes[:]
-    for index, size in corrected.items():
-        sizes[index] = size
     for start in range(0, len(messages), _MESSAGES_A_BLOCK):
         part = slice(start, start + _MESSAGES_A_BLOCK)
         names, uids = messages.names[part], messages.uids[part]
         lines = (
             os.fsencode("\0".join(names)),
             os.fsencode("\0".join(listing.places[part])),
-            _numbers(sizes[part]),
+            _numbers(messages.sizes[part]),
             _numbers(listing.inodes[part]),
             b"" if uids == names and are_plain(names) else " ".join(uids).encode(),
         )

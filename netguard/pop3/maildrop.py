@@ -8,7 +8,8 @@ Rules:
 - Only :meth:`Maildrop.commit` removes anything, and its answer comes after the folders are on the disk. Each
   removal stands alone, so a crash between two of them loses no message that was not to be removed.
 - The mailbox is locked from before it is looked at until :meth:`Maildrop.release`.
-- The reactor's thread does no file work that could wait: it closes descriptors, and reads what is in memory.
+- The reactor's thread does no file work that could wait: it closes descriptors, and looks at and reads what is in
+  memory.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from twisted.internet.threads import deferToThread
 from netguard.events import emit
 from netguard.pop3.look import Look
 from netguard.pop3.mail_files import MailFiles
-from netguard.pop3.mailbox_cache import worth_keeping
 from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble, MailGone
 from netguard.pop3.mailbox_path import MailboxPath
 from netguard.pop3.mailbox_report import Report, tell
@@ -64,7 +64,7 @@ class Maildrop:
         snapshot: what was there at login.
         in_thread: runs file work.
         tell: is told what is wrong with a message: its base name and the reason.
-        keep: is told, at the end, the true sizes of messages that were listed with wrong ones, by index.
+        correct: is told, at the end, the true sizes of messages that were listed with wrong ones, by index.
         chunk: bytes of a message to read at a time.
     """
 
@@ -75,16 +75,17 @@ class Maildrop:
         snapshot: Snapshot,
         in_thread: InThread,
         tell: Callable[[str, str], None],
-        keep: Callable[[dict[int, int]], None],
+        correct: Callable[[dict[int, int]], None],
         chunk: int = CHUNK,
     ) -> None:
         self._path = path
         self._lock = lock
         self._messages = snapshot.messages
+        self._local = snapshot.local
         self._files = MailFiles(path, snapshot.messages.names, snapshot.listing.places, snapshot.listing.inodes)
         self._in_thread = in_thread
         self._on_trouble = tell
-        self._keep = keep
+        self._correct = correct
         self._true_sizes: dict[int, int] = {}
         self._chunk = chunk
         self._told: set[int] = set()
@@ -170,7 +171,7 @@ class Maildrop:
     def release(self) -> None:
         """Give the mailbox back. Later calls do nothing. During a commit it waits for its end."""
         if self._true_sizes and not self._released:
-            self._keep(self._true_sizes)
+            self._correct(self._true_sizes)
         self._released = True
         if not self._commits:
             self._lock.release()
@@ -190,7 +191,7 @@ class Maildrop:
     def _at_hand(self, index: int, form: WireLines) -> Reading | None:
         """Open a message without a thread, if that needs no waiting and it is not others' turn."""
         self._in_a_row = (self._in_a_row + 1) % (IN_A_ROW + 1)
-        opened = self._files.open_at_hand(index) if self._in_a_row else None
+        opened = self._files.open_at_hand(index) if self._local and self._in_a_row else None
         return None if opened is None else self._reading(index, form, *opened)
 
     def _reading(self, index: int, form: WireLines, descriptor: int, length: int) -> Reading:
@@ -261,22 +262,26 @@ class MaildirOpener:
         """
         try:
             path = self._paths.of(user) if where is None else where
-        except MailboxTrouble:
+            at_hand = self._look.at_hand(path)
+        except (MailboxInUse, MailboxTrouble):
             return fail()
+        if at_hand is not None:
+            return succeed(self._drop(path, *at_hand))
 
         def opened(found: tuple[MailboxLock, Snapshot]) -> Maildrop:
             lock, snapshot = found
             self._tell_skips(path, snapshot.listing)
-            tell_this = partial(tell, self._report, path)
-            keep = partial(self._look.keep, path, snapshot)
-            if worth_keeping(snapshot):
-                keep()
-            return Maildrop(path, lock, snapshot, self._in_thread, tell_this, keep, self._chunk)
+            self._look.learn(path, snapshot)
+            return self._drop(path, lock, snapshot)
 
         def discard(found: tuple[MailboxLock, Snapshot]) -> None:
             found[0].release()
 
         return in_slices(self._look.in_turn, self._look.at(path), discard).addCallback(opened)
+
+    def _drop(self, path: str, lock: MailboxLock, snapshot: Snapshot) -> Maildrop:
+        correct = partial(self._look.correct, path, snapshot)
+        return Maildrop(path, lock, snapshot, self._in_thread, partial(tell, self._report, path), correct, self._chunk)
 
     def _tell_skips(self, path: str, listing: Listing) -> None:
         """Report what lies in the mailbox and is no mail."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from netguard.page_cache import read_at_hand
 from netguard.pop3.mailbox_errors import MailboxTrouble
 from netguard.pop3.maildir import CHUNK
-from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.slices import InThread, shielded
 
 if TYPE_CHECKING:

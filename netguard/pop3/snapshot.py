@@ -16,13 +16,14 @@ from attrs import Factory, define
 
 from netguard.pop3.counting import Counter
 from netguard.pop3.foreign_lists import ForeignList, Given
-from netguard.pop3.listing import Listing, Stamp, list_mail
+from netguard.pop3.listing import Listing, list_mail
 from netguard.pop3.maildir import wire_size_hint
 from netguard.pop3.slices import Steps, sorted_in_slices
 from netguard.pop3.unique_ids import unique_ids
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _MESSAGES_A_STEP = 256
 
@@ -61,6 +62,19 @@ class Messages(Sequence[Message]):
         self.uids = list(uids)
         self.octets = sum(self.sizes)
 
+    def corrected(self, sizes: Mapping[int, int]) -> Messages:
+        """The same, where some sizes turned out to be others.
+
+        Args:
+            sizes: the true ones, by index.
+        """
+        new = Messages()
+        new.names, new.uids, new.sizes = self.names, self.uids, self.sizes[:]
+        for index, size in sizes.items():
+            new.sizes[index] = size
+        new.octets = self.octets + sum(size - self.sizes[index] for index, size in sizes.items())
+        return new
+
     def __len__(self) -> int:
         return len(self.names)
 
@@ -87,6 +101,7 @@ class Snapshot:
         list_stamp: what proves that the other server's list has not changed, or None.
         counted: how many messages had to be read for their sizes.
         remembered: whether it is what a session before had seen, since nothing changed.
+        local: whether the mailbox is on a file system of this machine's own.
     """
 
     messages: Messages = Factory(Messages)
@@ -94,6 +109,7 @@ class Snapshot:
     list_stamp: Stamp | None = None
     counted: int = 0
     remembered: bool = False
+    local: bool = False
 
 
 class Taking:

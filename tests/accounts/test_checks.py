@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hmac
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from attrs import define, field
-from twisted.internet.defer import gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
 
 from netguard.accounts import passwords
@@ -21,6 +21,7 @@ from netguard.accounts.passwords import Cost
 from netguard.accounts.records import Asked
 from netguard.accounts.schema import ITERATIONS
 from netguard.accounts.store import Store
+from netguard.page_cache import is_local, look_at_hand
 from netguard.wire import apop, mechanisms, otp, scram
 from netguard.wire.sasl import (
     CheckCertificate,
@@ -226,6 +227,59 @@ async def test_a_change_is_seen_without_a_restart(accounts: StoredAccounts, path
     other.remove("dave")
     assert await accounts.check_apop(b"dave", STAMP, digest(SECRET)) is None
     other.close()
+
+
+async def test_who_comes_again_needs_no_thread(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as nothing has changed; a wrong digest, and anybody else, is looked up as ever."""
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
+    if look_at_hand(str(path)) is None or not is_local(str(path)):
+        pytest.skip("this kernel, or this file system, does not say what is in memory")
+    threads: list[object] = []
+
+    def in_thread(*work: Any) -> Deferred[Any]:
+        threads.append(work[1])
+        return maybeDeferred(*work)
+
+    accounts = StoredAccounts(path, in_thread=in_thread, judge=partial(Judge, cost=CHEAP))
+
+    async def asked(name: bytes, secret: str, account: Account | None) -> int:
+        threads.clear()
+        assert await accounts.check_apop(name, STAMP, digest(secret)) == account
+        return len(threads)
+
+    bob = Account("bob")
+    assert [await asked(b"bob", SECRET, bob) for _ in range(3)] == [1, 0, 0]
+    assert await asked(b"bob", "wrong", None) == 1
+    assert await asked(b"nobody", SECRET, None) == 1
+    store = Store(path)
+    store.change("bob", {APOP: "new-" + SECRET}, {"mailbox": "/srv/bob"})
+    assert await asked(b"bob", SECRET, None) == 1
+    bob = Account("bob", mailbox="/srv/bob")
+    assert [await asked(b"bob", "new-" + SECRET, bob) for _ in range(2)] == [1, 0]
+    store.remove("bob")
+    assert await asked(b"bob", "new-" + SECRET, None) == 1
+    assert [await asked(b"alice", SECRET, Account("alice")) for _ in range(2)] == [1, 0]
+    path.chmod(0o640)
+    with pytest.raises(AccountsTrouble, match="open to others"):
+        await asked(b"alice", SECRET, Account("alice"))
+    path.chmod(0o600)
+    assert await asked(b"alice", SECRET, Account("alice")) == 1
+    store.close()
+    accounts.close()
+    assert await asked(b"alice", SECRET, Account("alice")) == 1
+    accounts.close()
+
+
+async def test_a_change_just_after_a_login_is_seen(path: Path) -> None:
+    """Within the clock's grain a change may not show, so nobody is remembered who was let in just after one."""
+    accounts, store = StoredAccounts(path, in_thread=maybeDeferred, judge=partial(Judge, cost=CHEAP)), Store(path)
+    for number in range(20):
+        store.change("bob", {APOP: f"{number} {SECRET}"}, {})
+        assert await accounts.check_apop(b"bob", STAMP, digest(f"{number} {SECRET}")) == Account("bob")
+        store.change("bob", {APOP: "another " + SECRET}, {})
+        assert await accounts.check_apop(b"bob", STAMP, digest(f"{number} {SECRET}")) is None
+    store.close()
+    accounts.close()
 
 
 async def test_too_many_password_checks_are_trouble_and_apop_goes_on(path: Path) -> None:

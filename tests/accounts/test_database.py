@@ -16,6 +16,8 @@ import pytest
 from netguard.accounts import database, schema
 from netguard.accounts.database import Database
 from netguard.accounts.interface import AccountsTrouble
+from netguard.page_cache import is_local
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -383,3 +385,25 @@ def test_threads_take_turns(accounts: Database) -> None:
         order.append("first")
     thread.join(10)
     assert order == ["first", "second"]
+
+
+def test_what_proves_that_answers_stay_true(accounts: Database, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has just changed proves nothing, nor one of another machine."""
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
+    if not is_local(str(path)):
+        pytest.skip("this file system is not known to be this machine's own")
+
+    def stamp() -> Stamp | None:
+        with accounts.asked():
+            return accounts.stamp
+
+    found = Stamp.of(path.stat(), folder=False)
+    assert [stamp(), stamp()] == [found, found]
+    accounts.close()
+    assert [stamp(), stamp()] == [found, found]
+    monkeypatch.setattr("netguard.stamp.GRAIN", 2_000_000_000)
+    assert stamp() is None
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
+    monkeypatch.setattr(database, "is_local", lambda _: False)
+    accounts.close()
+    assert [stamp(), stamp()] == [None, None]

@@ -115,7 +115,7 @@ def test_a_stamp_proves_that_a_list_is_the_same(tmp_path: Path, monkeypatch: pyt
     dovecot = FOREIGN["dovecot"]
     assert run(dovecot.read(str(tmp_path))).stamp == NOWHERE == dovecot.stamp(str(tmp_path))
     assert read(tmp_path, "dovecot", b"3 V1 N1\n").stamp is None
-    monkeypatch.setattr("netguard.pop3.listing.GRAIN", -2_000_000_000)
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
     assert run(dovecot.read(str(tmp_path))).stamp == dovecot.stamp(str(tmp_path)) != NOWHERE
     assert dovecot.stamp(f"{tmp_path}/dovecot-uidlist") is None
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from netguard.pop3.listing import GRAIN, Listing, Stamp, list_mail
+from netguard.pop3.listing import Listing, list_mail
+from netguard.stamp import GRAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def listed(maildir: Path, before: Listing | None = None) -> Listing:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time in which every change shows, so that no test waits until a folder is old enough."""
-    monkeypatch.setattr("netguard.pop3.listing.GRAIN", -GRAIN)
+    monkeypatch.setattr("netguard.stamp.GRAIN", -GRAIN)
 
 
 def test_mail_in_both_folders_is_listed(maildir: Path) -> None:
@@ -226,18 +227,3 @@ def test_a_folder_with_rubbish_proves_nothing(maildir: Path, settled: None) -> N
     """What was skipped may become mail without a change of its folder, so such a folder is read again."""
     (maildir / "cur" / ".x").write_bytes(b"")
     assert set(listed(maildir).stamps) == {"new"}
-
-
-@pytest.mark.parametrize(("modified", "changed"), [(5, 1), (1, 5)])
-def test_both_times_must_be_old(modified: int, changed: int) -> None:
-    """A copied folder has the times of the original, but the time of change is its own."""
-    stamp = Stamp(1, 2, 0, modified, changed)
-    assert not stamp.proves(5 + GRAIN)
-    assert stamp.proves(6 + GRAIN)
-
-
-def test_a_files_stamp_knows_its_size(maildir: Path) -> None:
-    """A file that grew within the clock's grain is told from what it was; a folder's size says nothing."""
-    (maildir / "list").write_bytes(b"abc")
-    assert Stamp.of((maildir / "list").stat(), folder=False).size == 3
-    assert Stamp.of(maildir.stat()).size == 0

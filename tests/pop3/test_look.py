@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from twisted.internet.defer import maybeDeferred
 
+from netguard.page_cache import is_local, look_at_hand
 from netguard.pop3.look import Look
 from netguard.pop3.mailbox_cache import NAME
-from netguard.pop3.mailbox_errors import MailboxTrouble
+from netguard.pop3.mailbox_errors import MailboxInUse, MailboxTrouble
+from netguard.pop3.mailbox_lock import LOCK_NAME
 from netguard.pop3.snapshot import Snapshot
 
 
@@ -41,6 +45,14 @@ class Looker:
                 assert isinstance(snapshot, Snapshot)
                 return snapshot
 
+    def recall(self) -> Snapshot | None:
+        """Look without a thread, and unlock."""
+        found = self.look.at_hand(str(self.path))
+        if found is None:
+            return None
+        found[0].release()
+        return found[1]
+
     def see_and_keep(self) -> Snapshot:
         """Look, and keep what was seen."""
         snapshot = self.see()
@@ -51,7 +63,7 @@ class Looker:
 @pytest.fixture
 def looker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Looker:
     """One for a Maildir with two messages, in a time in which every change shows."""
-    monkeypatch.setattr("netguard.pop3.listing.GRAIN", -2_000_000_000)
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
     for folder in ("new", "cur"):
         (tmp_path / folder).mkdir()
     looker = Looker(tmp_path)
@@ -67,6 +79,99 @@ def test_folders_that_did_not_change_are_not_read(looker: Looker, monkeypatch: p
     after = looker.see()
     assert list(after.messages) == list(before.messages)
     assert after.remembered
+
+
+@pytest.fixture
+def known(looker: Looker) -> Looker:
+    """One who knows the mailbox by heart."""
+    if look_at_hand(str(looker.path)) is None or not is_local(str(looker.path)):
+        pytest.skip("this kernel, or this file system, does not say what is in memory")
+    assert looker.recall() is None
+    looker.look.learn(str(looker.path), looker.see())
+    return looker
+
+
+def test_what_is_known_by_heart_is_looked_at_by_no_thread(known: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither folders nor messages are read, nor anything opened that might have to be waited for."""
+    with monkeypatch.context() as patched:
+        for name in ("open", "scandir", "read", "stat", "lstat"):
+            patched.setattr(os, name, None)
+        found = known.recall()
+    assert found is not None
+    assert found.messages.uids == ["1.a", "2.b"]
+    assert known.recall() is found
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "delivered": lambda maildir: (maildir / "new" / "9.z").touch(),
+    "marked": lambda maildir: (maildir / "cur" / "2.b:2,S").rename(maildir / "cur" / "2.b:2,SR"),
+    "moved": lambda maildir: (maildir / "new" / "1.a").rename(maildir / "cur" / "1.a:2,"),
+    "removed": lambda maildir: (maildir / "new" / "1.a").unlink(),
+    "replaced": lambda maildir: (maildir / "tmp").rename((maildir / "new").rename(maildir / "old").with_name("new")),
+    "gone": lambda maildir: (maildir / "cur").rename(maildir / "old"),
+    "unlocked": lambda maildir: (maildir / LOCK_NAME).unlink(),
+    "elsewhere": lambda maildir: maildir.rename(maildir.with_name("moved")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_after_any_change_a_thread_looks(known: Looker, change: str) -> None:
+    """Even if the folders' times of modification are set back; and the mailbox is left unlocked."""
+    (known.path / "tmp").mkdir()
+    times = {known.path / folder: (known.path / folder).stat() for folder in ("new", "cur")}
+    CHANGES[change](known.path)
+    for folder, status in times.items():
+        if folder.exists():
+            os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert known.recall() is None
+    if change not in ("gone", "elsewhere"):
+        known.see()
+
+
+def test_what_a_young_folder_holds_is_not_known_by_heart(known: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two deliveries within the clock's grain may look like one: until that is over, folders are read."""
+    monkeypatch.setattr("netguard.stamp.GRAIN", 2_000_000_000)
+    for number in range(20):
+        known.put(f"new/{number:02}.x")
+        known.look.learn(str(known.path), known.see())
+        known.put(f"new/{number:02}.y")
+        assert known.recall() is None
+        assert len(known.see().messages) == 2 * number + 4
+
+
+def test_what_another_session_holds_is_in_use(known: Looker) -> None:
+    """That is known at once; and whoever looks holds the mailbox."""
+    found = known.look.at_hand(str(known.path))
+    assert found is not None
+    with pytest.raises(MailboxInUse):
+        known.recall()
+    with pytest.raises(MailboxInUse):
+        known.see()
+    found[0].release()
+    assert known.recall() is found[1]
+
+
+def test_a_mailbox_that_cannot_be_locked_is_trouble(known: Looker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not opened without a lock."""
+
+    def no_locks(_file: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(MailboxTrouble, match=r"cannot be opened as a Maildir: .*No locks available"):
+        known.recall()
+
+
+def test_true_sizes_are_known_to_the_next_session(known: Looker) -> None:
+    """In memory, and on the disk."""
+    found = known.recall()
+    assert found is not None
+    known.look.correct(str(known.path), found, {0: 70_000})
+    after = known.recall()
+    assert after is not None
+    assert (list(after.messages.sizes), after.messages.octets) == ([70_000, 5], 70_005)
+    known.look.memory.forget(str(known.path))
+    assert list(known.see().messages.sizes) == [70_000, 5]
 
 
 def test_only_new_messages_are_counted(looker: Looker) -> None:
@@ -138,10 +243,13 @@ def test_other_servers_ids(tmp_path: Path, looker: Looker) -> None:
     """With Dovecot's list, its ids are used; a list that is broken keeps everybody out, and the mailbox unlocked."""
     (tmp_path / "dovecot-uidlist").write_bytes(b"3 V255 N9\n7 :2.b\n")
     other = Looker(tmp_path, "dovecot")
-    assert other.see_and_keep().messages.uids == ["00000007000000ff", "1.a"]
+    other.look.learn(str(tmp_path), other.see())
     assert other.see().remembered
+    for found in (other.see(), other.recall() or other.see()):
+        assert found.messages.uids == ["00000007000000ff", "1.a"]
     assert looker.see().messages.uids == ["1.a", "2.b"]
     (tmp_path / "dovecot-uidlist").write_bytes(b"")
+    assert other.recall() is None
     for _ in range(2):
         with pytest.raises(MailboxTrouble, match="dovecot-uidlist"):
             other.see()

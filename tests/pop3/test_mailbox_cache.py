@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 from zlib import crc32
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netguard.pop3 import mailbox_cache
 from netguard.pop3.foreign_lists import FOREIGN
-from netguard.pop3.listing import Listing, Stamp
+from netguard.pop3.listing import Listing
 from netguard.pop3.mailbox_cache import NAME, CacheBroken, drop, is_current, load, save, worth_keeping
 from netguard.pop3.snapshot import Messages, Snapshot, Taking
+from netguard.stamp import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +41,7 @@ def run(steps: Steps[T]) -> T:
 @pytest.fixture
 def maildir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A Maildir with messages of all sorts, in a time in which every change shows."""
-    monkeypatch.setattr("netguard.pop3.listing.GRAIN", -2_000_000_000)
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
     for folder in ("tmp", "new", "cur"):
         (tmp_path / folder).mkdir()
     for place in ("new/1.a", "cur/2.b,W=5:2,S", "cur/a b:2,", "cur/raw\udcff:2,S", "new/" + "x" * 99):
@@ -95,7 +97,8 @@ def test_an_empty_mailbox_can_be_kept(maildir: Path) -> None:
 
 def test_true_sizes_are_kept(maildir: Path) -> None:
     """A size that turned out to be wrong is right the next time."""
-    run(save(str(maildir), seen(maildir), {1: 99}))
+    known = seen(maildir)
+    run(save(str(maildir), evolve(known, messages=known.messages.corrected({1: 99}))))
     assert kept(maildir).messages[1].size == 99
 
 
@@ -121,7 +124,7 @@ def test_every_change_shows(maildir: Path, change: str) -> None:
 
 def test_nothing_is_proved_of_a_young_folder(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was seen just after a change may be out of date without a sign of it."""
-    monkeypatch.setattr("netguard.pop3.listing.GRAIN", 2_000_000_000)
+    monkeypatch.setattr("netguard.stamp.GRAIN", 2_000_000_000)
     run(save(str(maildir), seen(maildir)))
     assert not is_current(str(maildir), kept(maildir))
 

@@ -164,6 +164,65 @@ def test_a_file_system_without_locks_is_an_error(tmp_path: Path, monkeypatch: py
     assert_free(tmp_path)
 
 
+def locked_at_hand(mailbox: Path) -> MailboxLock:
+    """The mailbox, locked without waiting for anything."""
+    assert_free(mailbox)
+    lock = MailboxLock.at_hand(str(mailbox))
+    if lock is None:
+        pytest.skip("this kernel does not say what is in memory")
+    return lock
+
+
+def test_a_lock_at_hand_is_the_same_lock(tmp_path: Path) -> None:
+    """Whoever has either has the mailbox alone; and either is given back once."""
+    lock = locked_at_hand(tmp_path)
+    for take in (MailboxLock.acquire, MailboxLock.at_hand):
+        with pytest.raises(MailboxInUse, match="this process"):
+            take(str(tmp_path))
+    lock.release()
+    lock.release()
+    other = MailboxLock.acquire(str(tmp_path))
+    with pytest.raises(MailboxInUse, match="this process"):
+        MailboxLock.at_hand(str(tmp_path))
+    other.release()
+    assert_free(tmp_path)
+
+
+def test_another_process_is_excluded_at_hand(tmp_path: Path) -> None:
+    """What another process holds is in use, and nothing is left held here."""
+    locked_at_hand(tmp_path).release()
+    with (tmp_path / LOCK_NAME).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = open_descriptors()
+        for _ in range(2):
+            with pytest.raises(MailboxInUse, match="another process"):
+                MailboxLock.at_hand(str(tmp_path))
+        assert open_descriptors() == before
+    assert_free(tmp_path)
+
+
+def test_what_is_not_at_hand_leaves_nothing(tmp_path: Path) -> None:
+    """Without a lock file, which would have to be made, or without the mailbox, it takes a thread."""
+    before = open_descriptors()
+    for mailbox in (tmp_path, tmp_path / "none"):
+        assert MailboxLock.at_hand(str(mailbox)) is None
+    assert open_descriptors() == before
+    assert_free(tmp_path)
+
+
+def test_a_hostile_lock_file_is_trouble_at_hand(tmp_path: Path) -> None:
+    """It is neither waited for nor left open."""
+    locked_at_hand(tmp_path).release()
+    (tmp_path / LOCK_NAME).unlink()
+    os.mkfifo(tmp_path / LOCK_NAME)
+    before = open_descriptors()
+    with pytest.raises(MailboxTrouble, match="not a regular file"):
+        MailboxLock.at_hand(str(tmp_path))
+    assert open_descriptors() == before
+    (tmp_path / LOCK_NAME).unlink()
+    assert_free(tmp_path)
+
+
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
     """Success, refusal and trouble leave no descriptor open."""
     box, odd = tmp_path / "box", tmp_path / "odd"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThread
 
+from netguard.page_cache import is_local, look_at_hand, open_at_hand
 from netguard.pop3 import mail_files
 from netguard.pop3.maildrop import MailboxInUse, MailboxTrouble, MaildirOpener, Maildrop, MailGone
-from netguard.pop3.page_cache import open_at_hand
 from netguard.pop3.reading import IN_A_ROW
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class Turns:
         """Run the oldest turn and give its result."""
         function, result = self.waiting.pop(0)
         maybeDeferred(function).chainDeferred(result)
+
+    def run_all(self) -> None:
+        """Run all turns, and those that come of them."""
+        while self.waiting:
+            self.run()
 
 
 class Mailbox:
@@ -134,6 +139,59 @@ async def test_the_reactor_waits_for_no_file(mailbox: Mailbox, monkeypatch: pyte
     drop.release()
     assert {"open", "scandir", "unlink", "fsync"} <= {name for name, _ in waiting}
     assert [name for name, in_the_reactor in waiting if in_the_reactor] == []
+
+
+@pytest.fixture
+def settled(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> Mailbox:
+    """The mailbox, with mail, in a time in which every change shows."""
+    monkeypatch.setattr("netguard.stamp.GRAIN", -2_000_000_000)
+    mailbox.put("new/1.a", b"one\n")
+    mailbox.put("cur/2.b,W=99:2,S", b"two\n")
+    if look_at_hand(str(mailbox.path)) is None or not is_local(str(mailbox.path)):
+        pytest.skip("this kernel, or this file system, does not say what is in memory")
+    return mailbox
+
+
+async def test_who_comes_again_needs_no_thread(settled: Mailbox) -> None:
+    """If nothing has changed, all of a session but the removal of messages is done at once."""
+    turns = Turns()
+    opener = settled.opener(turns)
+    first = opener.open("alice")
+    turns.run_all()
+    (await first).release()
+    drop = await opener.open("alice")
+    assert await sent(drop, 0) == b"one\r\n.\r\n"
+    with pytest.raises(MailboxInUse):
+        await opener.open("alice")
+    assert turns.waiting == []
+    drop.release()
+    settled.put("new/3.c")
+    later = opener.open("alice")
+    turns.run_all()
+    assert [message.uid for message in (await later).messages] == ["1.a", "2.b", "3.c"]
+
+
+async def test_a_true_size_is_told_the_next_time(settled: Mailbox) -> None:
+    """A message that was listed with a wrong size is listed with its own when its mailbox is opened at once."""
+    opener = settled.opener()
+    for listed in (99, 5):
+        drop = await opener.open("alice")
+        assert (drop.messages[1].size, drop.messages.octets) == (listed, listed + 5)
+        await sent(drop, 1)
+        assert (drop.messages[1].size, drop.messages.octets) == (listed, listed + 5)
+        drop.release()
+
+
+async def test_what_another_machine_has_is_read_by_threads(settled: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that may have to ask another machine, nothing is taken to be at hand, and all is served."""
+    monkeypatch.setattr("netguard.pop3.look.is_local", lambda _: False)
+    monkeypatch.setattr("netguard.pop3.look.look_at_hand", None)
+    monkeypatch.setattr(mail_files, "open_at_hand", None)
+    opener = settled.opener(deferToThread)
+    for _ in range(2):
+        drop = await opener.open("alice")
+        assert await sent(drop, 0) == b"one\r\n.\r\n"
+        drop.release()
 
 
 NUMBERS = count()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 
+from netguard.page_cache import read_at_hand
 from netguard.pop3.mailbox_errors import MailboxTrouble
-from netguard.pop3.page_cache import read_at_hand
 from netguard.pop3.reading import Reading
 from netguard.wire.multiline import WireLines
 
