@@ -155,7 +155,7 @@ class Connection(Facts):
         self.state = "refused"
         self.reason = reason
         answer = self.house.answer
-        if answer is None or self.meter.transport is None:
+        if answer is None or self.meter.transport is None or self.house.tls is not None:  # who waits for TLS
             self.meter.close()
         else:
             self._part(answer)

@@ -50,14 +50,20 @@ def queued(transport: Any) -> int:
         # A file descriptor's two buffers (twisted.internet.abstract).
         waiting += len(own.get("dataBuffer", b"")) - own.get("offset", 0) + own.get("_tempDataLen", 0)
         waiting += own.get("piped", 0)  # beside them, in a pipe (netguard.relay.pump)
-        waiting += _held_by_tls(_own(own["protocol"]) if own.get("TLS") and "protocol" in own else own)
+        waiting += _held_by_tls(_tls_of(own))
         transport = own.get("transport")
     return waiting
 
 
+def _tls_of(own: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where TLS keeps what waits: in a layer of its own, or in what a transport has for its protocol once it began."""
+    inside = own.get("protocol", own.get("upper")) if own.get("TLS") else None
+    return own if inside is None else _own(inside)
+
+
 def _held_by_tls(own: Mapping[str, Any]) -> int:
-    """What waits for a handshake, and the small writes that go out together in the reactor's next turn."""
-    held = sum(map(len, own.get("_appSendBuffer", ())))
+    """What waits for a handshake, and the small writes that go out together at the end of the turn, or in the next."""
+    held = sum(map(len, own.get("_appSendBuffer", ()))) + sum(map(len, own.get("pieces", ())))
     return held + sum(map(len, getattr(own.get("_aggregator"), "_buffer", ())))
 
 

@@ -133,7 +133,10 @@ ARROWS: dict[str, set[str]] = {
         "wrapper",
     },
     # a TCP transport of our own, that counts by itself
-    "native": {"backlog", "connection", "factory", "meter", "over", "service", "transport", "wrapper", "writing"},
+    "native": {
+        *("backlog", "connection", "encryption", "factory", "meter", "over", "service", "transport", "wrapper"),
+        "writing",
+    },
     "policy": {"factory", "guard", "guards", "options", "errors", "units"},
     # a protocol's own deadlines, without guards
     "mixins": {*_LOW, "outflow"},

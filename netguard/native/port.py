@@ -11,8 +11,10 @@ from typing import Any
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IReactorFDSet
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python import log
 
+from netguard.encryption import Encryption
 from netguard.factory import GuardedFactory
 from netguard.native.group import Group, group_for
 from netguard.native.log_context import call_as
@@ -42,11 +44,13 @@ class Port(_Port):  # type: ignore[misc]
 
     Attributes:
         resets: whether a refused connection is reset. The listening socket then says so for all that it accepts.
-        answers: whether it is told a text.
+        answers: whether it is told a text; not where TLS comes first.
         watcher: who tells connections what can be read and written, but for the first few.
+        encryption: what begins TLS on those that are accepted; None where nothing does, or the factory does later.
     """
 
     factory: GuardedFactory
+    encryption: Encryption | None = None
     resets = answers = False
     sessionno: int
     _most = 1
@@ -54,10 +58,14 @@ class Port(_Port):  # type: ignore[misc]
     watcher: Any
 
     def begin(self) -> None:
-        """Set up the listening socket; what is set there holds for the connections from the beginning."""
+        """Take TLS out of the factory, and set up the listening socket: what is set there, accepted ones begin with."""
+        outer: Any = self.factory
+        self.factory = _guarded(outer)
+        if outer is not self.factory:
+            self.encryption = Encryption(outer, self.factory)
         self.watcher = group_for(self.reactor)
         self.resets = self.factory.service.resets
-        self.answers = self.factory.service.text is not None
+        self.answers = self.factory.service.text is not None and (self.encryption or self.factory.tls) is None
         # Both, since a socket that was handed to us may have been set up by a process before us.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE if self.resets else _AS_USUAL)
         if _INHERITS:
@@ -109,9 +117,14 @@ class Port(_Port):  # type: ignore[misc]
         self.sessionno = number + 1
         few = self.factory.population <= FEW
         made = Server(sock, meter, client, self, number, self.reactor if few else self.watcher)
-        made.promptly(meter.makeConnection, made)
+        made.promptly(self._begin, made, meter)
         if self._talkers or not number % 16:
             self._listen_at_once(made)
+
+    def _begin(self, made: Server, meter: NativeMeter) -> None:
+        if self.encryption is not None:
+            made.secure_by(self.encryption)
+        meter.makeConnection(made)
 
     def _listen_at_once(self, made: Server) -> None:
         """Where peers speak first, what one says has come by now: a turn of the reactor less."""
@@ -149,9 +162,9 @@ class Port(_Port):  # type: ignore[misc]
 def take_over(port: Any) -> bool:
     """Let a port that has just begun to listen accept for native transports, if it can.
 
-    It can where Twisted's own TCP port listens for a guarded factory, on a reactor that watches file descriptors.
-    Ports of other kinds, and those for a factory around the guarded one (TLS, PROXY), stay as they are: the guards
-    then wrap protocols.
+    It can where Twisted's own TCP port listens for a guarded factory, or for TLS around one, on a reactor that watches
+    file descriptors. Ports of other kinds, and those for another factory around the guarded one (PROXY), stay as they
+    are: the guards then wrap protocols.
 
     Args:
         port: what ``listenTCP`` or an endpoint answered.
@@ -162,9 +175,16 @@ def take_over(port: Any) -> bool:
     if type(port) is not tcp.Port:
         return False
     plain: Any = port
-    ours = isinstance(plain.factory, GuardedFactory) and plain.transport is tcp.Port.transport and plain.connected
+    ours = _guarded(plain.factory) is not None and plain.transport is tcp.Port.transport and plain.connected
     if not (ours and IReactorFDSet.providedBy(plain.reactor)):
         return False
     plain.__class__ = Port
     plain.begin()
     return True
+
+
+def _guarded(factory: Any) -> Any:
+    """The guarded factory: this one, or the one inside Twisted's TLS; None for any other."""
+    if type(factory) is TLSMemoryBIOFactory:
+        factory = factory.wrappedFactory
+    return factory if isinstance(factory, GuardedFactory) else None

@@ -51,12 +51,14 @@ class PromptServer(_Server):  # type: ignore[misc]
 
     Attributes:
         upper: who gets what is read: the protocol, or TLS on the way to it.
+        most: bytes that one read may bring.
     """
 
     logstr = ""
     producer: Any
     dataBuffer: bytes
     disconnected: int
+    most: int = tcp.Server.bufferSize
     _closing = 0
     _inside = _wanted = _waits = False
     _reads = True
@@ -86,7 +88,7 @@ class PromptServer(_Server):  # type: ignore[misc]
     def doRead(self) -> Any:
         """Read what is there, deliver it, and send what was written meanwhile."""
         try:
-            data = self.socket.recv(self.bufferSize)
+            data = self.socket.recv(self.most)
         except BlockingIOError:
             return None
         except OSError:

@@ -8,7 +8,7 @@ from twisted.internet.protocol import Protocol
 
 from netguard.backlog import CLOSING
 from netguard.meter import CLOSED
-from netguard.native.prompt import PromptServer
+from netguard.native.secure import SecureServer
 from netguard.over import OVER
 from netguard.transport import APPLICATION
 from netguard.writing import WritingMeter
@@ -34,7 +34,7 @@ _GONE = _Gone(OVER, 0.0)
 _GONE.sent_mark = CLOSED
 
 
-class Server(PromptServer):
+class Server(SecureServer):
     """One accepted connection under guard; the contract of :mod:`netguard.wrapper` holds here, too.
 
     Its calls are the application's. What the guards do to it goes past them (:mod:`netguard.native.below`).
@@ -77,6 +77,8 @@ class Server(PromptServer):
                 self._tempDataBuffer.append(data)
                 self._tempDataLen += len(data)
                 self._wanted = True
+        elif self.TLS and self.connected:
+            self.upper.write(data)
         else:
             super().write(data)
 
@@ -134,12 +136,21 @@ class Server(PromptServer):
     def startTLS(self, ctx: Any, normal: bool = True) -> None:  # noqa: FBT002 - ITLSTransport's
         """Start TLS; from here on plain text is counted, and the handshake is timed."""
         self.meter.flush()
+        self.secure_by(ctx, normal=normal)
+        self.meter.connection.secure()
+
+    def secure_by(self, context: Any, *, normal: bool = True) -> None:
+        """Put TLS below the meter.
+
+        Args:
+            context: any context factory of Twisted's.
+            normal: whether we are TLS's server.
+        """
         self._encrypting = True
         try:
-            super().startTLS(ctx, normal)
+            super().startTLS(context, normal)
         finally:
             self._encrypting = False
-        self.meter.connection.secure()
 
     # what the application, and Twisted, look at
 

@@ -45,6 +45,7 @@ TICKET_KEYS = 12 * 3600.0
 
 # Of TLS 1.2, what has forward secrecy and authenticates what it encrypts; all that TLS 1.3 has does.
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_PARTIAL_WRITE = 1  # SSL_MODE_ENABLE_PARTIAL_WRITE, which pyOpenSSL sets and has no name for
 _OPTIONS = SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
 
 
@@ -127,6 +128,7 @@ class ServerTLS:
         context.set_min_proto_version(SSL.TLS1_2_VERSION)
         context.set_options(_OPTIONS)
         context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection keeps no buffers
+        context.clear_mode(_PARTIAL_WRITE)  # what is written is encrypted by one call
         try:
             context.use_certificate(identity.chain[0])
             context.use_privatekey(identity.key)  # type: ignore[arg-type]  # OpenSSL refuses what it has no use for

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides
 
 from netguard.native.meter import NativeMeter
-from netguard.native.prompt import PromptServer
+from netguard.native.secure import SecureServer
 from netguard.native.server import Server
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Turns:
             self.transport.connectionLost(Failure(why))
 
 
-class _Recording(PromptServer):
+class _Recording(SecureServer):
     """What lies below the application's calls, written down."""
 
     kept: MemorySocket

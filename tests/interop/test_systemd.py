@@ -127,7 +127,7 @@ def test_it_serves_through_sockets_that_systemd_opens(site: Site) -> None:
     with running([*activate, *passed, *command(site)], site) as server:
         server.err.wait(lambda lines: sum("Listening on" in line for line in lines) == 2)
         serves(plain, tls, site)
-        assert [each["transport"] for each in server.events("listening")] == ["native", "stock"]
+        assert [each["transport"] for each in server.events("listening")] == ["native", "native"]
         assert server.stop() == 0
 
 

@@ -1,0 +1,135 @@
+"""A TCP transport that sends an answer at the end of the read that it answers, inside TLS as well."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from twisted.internet._newtls import _BypassTLS
+from twisted.internet.abstract import FileDescriptor
+from twisted.internet.interfaces import INegotiated
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from zope.interface.declarations import Provides
+
+from netguard.encryption import Encryption
+from netguard.native.prompt import PromptServer
+from netguard.native.tls import Layer
+
+READ = 256 * 1024
+"""Bytes that one read may bring inside TLS, so that what they hold is passed on by few calls."""
+
+_Descriptor: Any = FileDescriptor  # half of it is not annotated
+_Bypass: Any = _BypassTLS
+_Factory: Any = TLSMemoryBIOFactory
+_INSIDE_TLS = frozenset(("getPeerCertificate", "negotiatedProtocol"))
+
+
+class _Below(_Bypass):  # type: ignore[misc]
+    """A transport as its TLS uses it: past TLS."""
+
+    def write(self, data: bytes) -> None:
+        """Send what is encrypted."""
+        self._connection.write_sealed(data)
+
+
+@cache
+def _provided_by(kind: Any) -> Any:
+    return Provides(kind, INegotiated)
+
+
+def _makers(context: Any, *, client: bool) -> tuple[Any, Any]:
+    """What makes the TLS of connections by a context factory: the factory that contexts look at, and the maker."""
+    if isinstance(context, Encryption):
+        return context.factory, context.begin
+    factory = _Factory(context, client, None)
+    return factory, factory._creatorCallable  # noqa: SLF001 - it takes every kind of context
+
+
+class SecureServer(PromptServer):
+    """One accepted connection on which TLS can begin; see :class:`netguard.native.prompt.PromptServer`."""
+
+    upper: Any
+
+    def startTLS(self, ctx: Any, normal: bool = True) -> None:  # noqa: FBT002 - ITLSTransport's
+        """Put TLS between this and who gets what is read.
+
+        Args:
+            ctx: any context factory of Twisted's.
+            normal: whether we are TLS's server.
+        """
+        producer, streaming = self.producer, self.streamingProducer
+        if producer is not None:
+            self.unregisterProducer()
+        factory, make = _makers(ctx, client=not normal)
+        self.upper = layer = Layer(factory, self.upper, self, make, starts=not normal)
+        self.most = READ
+        self.TLS = True
+        kind: Any = type(self)
+        self.__provides__ = _provided_by(kind)
+        layer.makeConnection(_Below(FileDescriptor, self))
+        if producer is not None:
+            self.registerProducer(producer, streaming)
+
+    def write_sealed(self, data: bytes) -> None:
+        """Send what is encrypted: in this turn, if it can be; a producer is held for what is left then.
+
+        Args:
+            data: some records.
+        """
+        if self._inside and self.connected and not self._writeDisconnected and self._tempDataLen <= READ:
+            self._tempDataBuffer.append(data)
+            self._tempDataLen += len(data)
+            self._wanted = True
+        else:
+            _Descriptor.write(self, data)
+
+    def flushes_soon(self) -> bool:
+        """Whether what is written now is sent at the end of the turn; it is, while something is called promptly."""
+        if self._inside:
+            self._wanted = True
+        return self._inside
+
+    def _send(self) -> None:
+        if self.TLS:
+            self._inside = True
+            try:
+                self.upper.flush()
+            finally:
+                self._inside = self._wanted = False
+        super()._send()
+        if self.TLS and self.connected:
+            self._maybePauseProducer()
+
+    # what TLS knows, as long as there is some
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Take a producer."""
+        if self.TLS and self.disconnected:
+            _Descriptor.registerProducer(self, producer, streaming)
+        else:
+            super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """Let a producer go."""
+        if self.TLS and self.disconnected:
+            _Descriptor.unregisterProducer(self)
+        else:
+            super().unregisterProducer()
+
+    def abortConnection(self) -> None:
+        """Reset the connection; nothing more is delivered."""
+        if self.TLS and self.upper is not None:
+            self.upper.abandon()
+        super().abortConnection()
+
+    def getHandle(self) -> Any:
+        """The socket; inside TLS its ``OpenSSL.SSL.Connection``, or None when that is over."""
+        if not self.TLS:
+            return super().getHandle()
+        return None if self.upper is None else self.upper.getHandle()
+
+    def __getattr__(self, name: str) -> Any:
+        """What there is inside TLS only."""
+        if name in _INSIDE_TLS and self.TLS and self.upper is not None:
+            return getattr(self.upper, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)

@@ -1,0 +1,194 @@
+"""CPU of relays that end TLS, beside HAProxy's: ``python tests/bench/tls_relays.py [load ...] [relay ...]``.
+
+As in :mod:`relays`, the figure is the time that the relay's process was on a processor. In front is TLS with the same
+certificate (ECDSA on P-256), and the client decides on the cipher, so that all do the same work; behind is the server
+of :mod:`relays`, without TLS. Handshakes are charged with all that a connection costs: TCP, TLS, the connection to the
+server, one line there and back, and ``close_notify`` both ways.
+"""
+
+from __future__ import annotations
+
+import ssl
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import clients
+import relays
+import trustme
+
+ROUNDS = 7
+_HANDSHAKES, _CLIENTS = 50, 8
+_BULK, _PIECE = relays._BULK, relays._PIECE
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_NAME = "relay.example"
+
+
+def context(version: str = "1.3") -> ssl.SSLContext:
+    """A client's TLS, of one version and with one cipher of each; it believes everybody."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    made.minimum_version = made.maximum_version = _VERSIONS[version]
+    made.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
+    return made
+
+
+def dial(port: int, tls: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    """A connection whose handshake is over."""
+    return tls.wrap_socket(clients.connect(port), server_hostname=_NAME, session=session)
+
+
+def down(port: int) -> float:
+    """The server's bytes; in GiB."""
+    got, into = 0, bytearray(_PIECE)
+    with dial(port, context()) as it:
+        it.sendall(b"D")
+        while count := it.recv_into(into):
+            got += count
+    if got != _BULK:
+        message = f"{got} bytes down"
+        raise RuntimeError(message)
+    return _BULK / relays.GIB
+
+
+def up(port: int) -> float:
+    """The client's bytes; in GiB."""
+    with dial(port, context()) as it:
+        for _ in range(_BULK // _PIECE):
+            it.sendall(b"U" * _PIECE)
+        if it.recv(3) != b"all":
+            message = "not all went up"
+            raise RuntimeError(message)
+    return _BULK / relays.GIB
+
+
+def requests(port: int) -> float:
+    """Lines there and back, on 50 connections; in millions."""
+    tls, times = context(), 100
+    all_of = [dial(port, tls) for _ in range(50)]
+    for _ in range(times):
+        for each in all_of:
+            each.sendall(clients.LINE)
+        for each in all_of:
+            if each.recv(4096) != clients.LINE:
+                message = "no echo"
+                raise RuntimeError(message)
+    for each in all_of:
+        each.close()
+    return 50 * times / 1e6
+
+
+def _line(it: ssl.SSLSocket) -> None:
+    it.sendall(clients.LINE)
+    if it.recv(4096) != clients.LINE:
+        message = "no echo"
+        raise RuntimeError(message)
+
+
+def _at_once(port: int, client: Callable[[int], None]) -> float:
+    """So many connections, of several clients at a time, as a busy relay has them; in millions."""
+    with ThreadPoolExecutor(_CLIENTS) as clients_of:
+        for done in [clients_of.submit(client, port) for _ in range(_CLIENTS)]:
+            done.result()
+    return _CLIENTS * _HANDSHAKES / 1e6
+
+
+def full(port: int, version: str) -> float:
+    """Connections with full handshakes; in millions."""
+
+    def client(port: int) -> None:
+        tls = context(version)
+        for _ in range(_HANDSHAKES):
+            it = dial(port, tls)
+            _line(it)
+            it.unwrap().close()
+
+    return _at_once(port, client)
+
+
+def resumed(port: int, version: str) -> float:
+    """Connections that resume the session of the one before, by its ticket; in millions."""
+
+    def client(port: int) -> None:
+        tls, session = context(version), None
+        for turn in range(_HANDSHAKES):
+            it = dial(port, tls, session)
+            _line(it)
+            if turn and not it.session_reused:
+                message = "the session was not resumed"
+                raise RuntimeError(message)
+            session = it.session
+            it.unwrap().close()
+
+    return _at_once(port, client)
+
+
+_EACH = "CPU µs a connection with a"
+LOADS: dict[str, tuple[str, Callable[[int], float], str]] = {
+    "down": ("CPU seconds a GiB to the client", down, "bar: <= 1.0"),
+    "up": ("CPU seconds a GiB from the client", up, "bar: <= 1.0"),
+    "requests": ("CPU µs a request, 50 connections", requests, ""),
+    "full-1.2": (f"{_EACH} full handshake of TLS 1.2", partial(full, version="1.2"), "bar: <= 1.18"),
+    "full-1.3": (f"{_EACH} full handshake of TLS 1.3", partial(full, version="1.3"), "bar: <= 1.18"),
+    "resumed-1.2": (f"{_EACH} resumed session of TLS 1.2", partial(resumed, version="1.2"), "bar: <= 1.11"),
+    "resumed-1.3": (f"{_EACH} resumed session of TLS 1.3", partial(resumed, version="1.3"), "bar: <= 1.11"),
+}
+
+
+def haproxy(pem: Path, folder: Path, port: int, to: int) -> list[str]:
+    """HAProxy, in one thread."""
+    command = relays.haproxy(folder, port, to)
+    config = folder / "haproxy.cfg"
+    text = config.read_text().replace(f"bind 127.0.0.1:{port}", f"bind 127.0.0.1:{port} ssl crt {pem}")
+    config.write_text(text.replace("global\n", "global\n    tune.ssl.default-dh-param 2048\n"))
+    return command
+
+
+def relay(pem: Path, _: Path, port: int, to: int, *words: str) -> list[str]:
+    """netguard-relay, with all its defaults."""
+    words = ("--tls", str(pem), "--listen", f"tls:{port}:interface=127.0.0.1", "--to", f"tcp:127.0.0.1:{to}", *words)
+    return [relays.TWISTD, "-n", "--pidfile=", "--logfile=/dev/null", "netguard-relay", *words]
+
+
+def stock(pem: Path, folder: Path, port: int, to: int) -> list[str]:
+    """netguard-relay on Twisted's own transport and TLS."""
+    return relay(pem, folder, port, to, "--transport", "stock")
+
+
+RELAYS: dict[str, Callable[[Path, Path, int, int], list[str]]] = {"haproxy": haproxy, "relay": relay, "stock": stock}
+
+
+def measure(load: str, names: list[str], pem: Path) -> None:
+    """One load, all relays in turns."""
+    title, work, bar = LOADS[load]
+    costs: dict[str, list[float]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        to = stack.enter_context(relays.served())
+        running = {name: stack.enter_context(relays.started(partial(RELAYS[name], pem), to)) for name in names}
+        for turn in range(ROUNDS + 1):
+            for name, (process, port) in running.items():
+                before = relays.on_processor(process)
+                units = work(port)
+                if turn:  # the first one warms up
+                    costs[name].append((relays.on_processor(process) - before) / units)
+    print(f"{title}, and its ratio to {names[0]} (median of {ROUNDS} pairs)    {bar}")
+    for name in names:
+        ratio = statistics.median(one / first for one, first in zip(costs[name], costs[names[0]], strict=True))
+        print(f"  {name:13} {statistics.median(costs[name]):8.2f}   {ratio:5.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
+    with tempfile.TemporaryDirectory() as name:
+        certificate = Path(name) / "relay.pem"
+        certificate.touch(0o600)
+        certificate.write_bytes(trustme.CA().issue_cert(_NAME).private_key_and_cert_chain_pem.bytes())
+        for each in [name for name in wanted if name in LOADS] or list(LOADS):
+            measure(each, chosen, certificate)
