@@ -44,7 +44,7 @@ class PromptClient(PromptServer):
 
     def write(self, data: bytes) -> None:
         """Send, and keep for later what the kernel does not take."""
-        self.promptly(super().write, data)
+        self.promptly(self.write_soon if type(data) is bytes and not self.TLS else super().write, data)
 
     def loseWriteConnection(self) -> None:
         """Close our direction, behind all that was written."""

@@ -19,6 +19,7 @@ from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IHalfCloseableProtocol
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+TOGETHER = 256 * 1024
+"""So much may be written in one turn before a producer is held for what the kernel has not been asked to take yet."""
+
 _Server: Any = tcp.Server  # half of it is not annotated
+_Descriptor: Any = FileDescriptor
 _plain = Protocol.logPrefix
 _HOST_AND_PORT = 2
 
@@ -138,6 +143,20 @@ class PromptServer(_Server):  # type: ignore[misc]
             else:
                 self.connectionLost(Failure(why))
 
+    def write_soon(self, data: bytes) -> None:
+        """Send at the end of this turn; a producer is held for what is left then, and for very much before.
+
+        Args:
+            data: any number of bytes.
+        """
+        if self._inside and self.connected and not self._writeDisconnected and self._tempDataLen <= TOGETHER:
+            if data:
+                self._tempDataBuffer.append(data)
+                self._tempDataLen += len(data)
+                self._wanted = True
+        else:
+            _Descriptor.write(self, data)
+
     def _send(self) -> None:
         """Send what was written at once, if nothing else has to be thought of."""
         pieces = self._tempDataBuffer
@@ -150,6 +169,8 @@ class PromptServer(_Server):  # type: ignore[misc]
                 self.connectionLost(Failure(CONNECTION_DONE))
                 return
         self._write_later()
+        if not self.producerPaused:
+            self._maybePauseProducer()
 
     def _sent(self, pieces: list[bytes]) -> bool:
         """Whether the kernel has taken all of this; what it has not is left to doWrite."""

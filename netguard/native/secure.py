@@ -29,7 +29,7 @@ class _Below(_Bypass):  # type: ignore[misc]
 
     def write(self, data: bytes) -> None:
         """Send what is encrypted."""
-        self._connection.write_sealed(data)
+        self._connection.write_soon(data)
 
 
 @cache
@@ -70,19 +70,6 @@ class SecureServer(PromptServer):
         if producer is not None:
             self.registerProducer(producer, streaming)
 
-    def write_sealed(self, data: bytes) -> None:
-        """Send what is encrypted: in this turn, if it can be; a producer is held for what is left then.
-
-        Args:
-            data: some records.
-        """
-        if self._inside and self.connected and not self._writeDisconnected and self._tempDataLen <= READ:
-            self._tempDataBuffer.append(data)
-            self._tempDataLen += len(data)
-            self._wanted = True
-        else:
-            _Descriptor.write(self, data)
-
     def flushes_soon(self) -> bool:
         """Whether what is written now is sent at the end of the turn; it is, while something is called promptly."""
         if self._inside:
@@ -97,8 +84,6 @@ class SecureServer(PromptServer):
             finally:
                 self._inside = self._wanted = False
         super()._send()
-        if self.TLS and self.connected:
-            self._maybePauseProducer()
 
     # what TLS knows, as long as there is some
 

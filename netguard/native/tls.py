@@ -140,13 +140,13 @@ class Layer(_Layer):  # type: ignore[misc]
         except Error:
             self._tlsShutdownFinished(Failure())
         else:
-            self._flushSendBIO()
+            self._flushSendBIO(_SOME + len(data))
 
-    def _flushSendBIO(self) -> None:
-        """Send what is encrypted."""
+    def _flushSendBIO(self, most: int = _SOME) -> None:
+        """Send what is encrypted, in pieces of so many bytes."""
         read = self._tlsConnection.bio_read
         try:
-            while len(data := read(_SOME)) == _SOME:
+            while len(data := read(most)) == most:
                 self.transport.write(data)
         except WantReadError:
             return

@@ -1,8 +1,8 @@
 """What both ends of a pair do alike: pass on bytes, pauses and ends.
 
 * What one peer sends is written to the other; a peer that does not take it holds the one that sends it, so that a pair
-  never keeps more than what its transports hold: 64 KiB and one read, each way, or what is in a pipe (1 MiB, for 16
-  at a time; :mod:`netguard.relay.pump`).
+  never keeps more than what its transports hold: 64 KiB and one read (64 KiB, with TLS 256), each way, or what is in a
+  pipe (1 MiB, for 16 at a time; :mod:`netguard.relay.pump`).
 * A peer that has sent everything (FIN) ends one direction only. Both are closed when both have.
 * What ends unclean on one side ends unclean on the other, by a reset, but only when the other has taken all that was
   there for it: who sends an answer and then resets has sent an answer.
@@ -72,6 +72,9 @@ class Side(Protocol):
         write, promptly = other.transport.write, getattr(other.transport, "promptly", None)
         self.dataReceived = write if promptly is None else partial(promptly, write)  # type: ignore[method-assign]
         self.outflow = other.inflow = pump(self.transport, other.transport, pipes)
+        most = getattr(other.transport, "most", 0)
+        if most > getattr(self.transport, "most", most):
+            self.transport.most = most  # what goes into TLS is to go by few calls, as what comes out of it does
 
     # as a producer of what the other end is written
 

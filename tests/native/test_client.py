@@ -126,10 +126,10 @@ async def test_what_the_kernel_does_not_take_comes_in_order() -> None:
             assert calls == []
             ours.transport.write(content)
             ours.transport.write(b"last")
-            assert calls == ["pause", "pause"]
+            assert calls == ["pause"]
             assert await heard(theirs, len(content) + 9) == b"first" + content + b"last"
             await turns()
-            assert calls == ["pause", "pause", "resume"]
+            assert calls == ["pause", "resume"]
             ours.transport.unregisterProducer()
             ours.transport.write(content)
             ours.transport.loseConnection()
