@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionLost
@@ -23,10 +26,12 @@ from netguard.native.port import Port, take_over
 from netguard.native.secure import READ
 from netguard.native.server import Server
 from netguard.policy import Policy
+from netguard.process.tls import server_tls
 from netguard.testing import Application
 from netguard.testing.applications import Echo
 from tests.native.conftest import WITHIN, Ground, until
 from tests.native.tlspair import Pair, client_context, identity
+from tests.pemfiles import issued
 
 # Twisted hands pyOpenSSL's own objects to pyOpenSSL.
 pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
@@ -145,7 +150,7 @@ def test_what_it_holds_is_bounded(it: Pair) -> None:
 # the port
 
 
-def listen(ground: Ground, application: Any, *guards: Any) -> Any:
+def listen(ground: Ground, application: Any, *guards: Any, context: Any = None) -> Any:
     """A port with TLS around the guarded factory, as Twisted's ways to listen put it there."""
     from twisted.internet import reactor
 
@@ -153,7 +158,7 @@ def listen(ground: Ground, application: Any, *guards: Any) -> Any:
     factory = Factory.forProtocol(application) if isinstance(application, type) else application
     factory.noisy = False
     guarded = Policy(Lifetime("1h"), *guards).wrap(factory)
-    outer = TLSMemoryBIOFactory(identity()[1], False, guarded)
+    outer = TLSMemoryBIOFactory(context or identity()[1], False, guarded)
     port = listening.listenTCP(0, outer, interface="127.0.0.1")
     assert take_over(port)
     assert type(port) is Port
@@ -164,8 +169,6 @@ def listen(ground: Ground, application: Any, *guards: Any) -> Any:
 
 def asked(port: Any, words: bytes) -> tuple[bytes, str | None]:
     """What a client hears, and the protocol that was agreed on."""
-    import socket
-
     with (
         socket.create_connection(("127.0.0.1", port.getHost().port), WITHIN) as raw,
         client_context().wrap_socket(raw, server_hostname="localhost") as secure,
@@ -253,6 +256,37 @@ async def test_a_port_whose_context_fails_lets_nobody_in(ground: Ground, logged:
             await deferToThread(asked, port, b"x")
     await until(lambda: not guarded.connections)
     assert len(logged.take_failures(FileNotFoundError)) == 2
+
+
+def _resumes(port: Any, tls: ssl.SSLContext, session: Any) -> tuple[bool, Any]:
+    """Whether the session was resumed, and the one for the next time."""
+    with (
+        socket.create_connection(("127.0.0.1", port.getHost().port), WITHIN) as raw,
+        tls.wrap_socket(raw, server_hostname="localhost", session=session) as secure,
+    ):
+        secure.sendall(b"hello")
+        assert secure.recv(100) == b"hello"
+        return bool(secure.session_reused), secure.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_sessions_are_resumed_until_the_certificates_are_read_again(
+    version: ssl.TLSVersion, ground: Ground, tmp_path: Path
+) -> None:
+    """A ticket is understood by the port that gave it, until a reload; then comes one full handshake, and a new one."""
+    authority = trustme.CA()
+    ours = server_tls(issued(tmp_path / "pem", authority, "localhost"))
+    port = listen(ground, Echo, context=ours)
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    tls.minimum_version = tls.maximum_version = version
+    session, seen = None, []
+    for turn in range(5):
+        if turn == 3:
+            ours.reload()
+        resumed, session = await deferToThread(_resumes, port, tls, session)
+        seen.append(resumed)
+    assert seen == [False, True, True, False, True]
 
 
 async def test_tls_around_what_nobody_guards_stays_twisted_s(ground: Ground) -> None:
