@@ -24,11 +24,11 @@ from twisted.internet.address import IPv6Address
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
-from twisted.internet.protocol import Protocol
 from twisted.python import log
 from twisted.python.failure import Failure
 
 from netguard.native.group import Group
+from netguard.native.naming import Named
 
 if TYPE_CHECKING:
     import socket
@@ -39,11 +39,10 @@ TOGETHER = 256 * 1024
 
 _Server: Any = tcp.Server  # half of it is not annotated
 _Descriptor: Any = FileDescriptor
-_plain = Protocol.logPrefix
 _HOST_AND_PORT = 2
 
 
-class PromptServer(_Server):  # type: ignore[misc]
+class PromptServer(Named, _Server):  # type: ignore[misc]
     """One accepted connection, made like any of Twisted's (:attr:`twisted.internet.tcp.Port.transport`).
 
     Args:
@@ -59,7 +58,6 @@ class PromptServer(_Server):  # type: ignore[misc]
         most: bytes that one read may bring.
     """
 
-    logstr = ""
     producer: Any
     dataBuffer: bytes
     disconnected: int
@@ -226,8 +224,6 @@ class PromptServer(_Server):  # type: ignore[misc]
         except AttributeError:
             return -1
 
-    # for logs
-
     @property
     def disconnecting(self) -> int:
         """Whether the connection is being closed."""
@@ -236,25 +232,6 @@ class PromptServer(_Server):  # type: ignore[misc]
     @disconnecting.setter
     def disconnecting(self, closing: int) -> None:
         self._closing = closing
-
-    @property
-    def hostname(self) -> Any:
-        """The peer's host, as its socket has it."""
-        return self.client[0]
-
-    def logPrefix(self) -> str:
-        """The application's prefix, the session and the host, as Twisted has them."""
-        if not self.logstr:
-            protocol = self.protocol
-            plain = getattr(type(protocol), "logPrefix", None) is _plain  # which is what most have, and takes no asking
-            prefix = type(protocol).__name__ if plain else self._getLogPrefix(protocol)
-            self.logstr = f"{prefix},{self.sessionno},{self.client[0]}"
-        return self.logstr
-
-    def __repr__(self) -> str:
-        """Name the application, the session and the port."""
-        number = getattr(self.server, "_realPortNumber", None)
-        return f"<guarded {type(self.protocol).__name__} #{self.sessionno} on {number}>"
 
     # the end
 
