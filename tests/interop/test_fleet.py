@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -307,3 +308,23 @@ def test_with_an_acl_user_over_tls(site: Site) -> None:
             held = [each.comes() for each in everybody]
             until(lambda: full(everybody))
             close(*held)
+
+
+def test_each_worker_of_a_crew_is_a_machine(site: Site) -> None:
+    """What peers have at one of them counts elsewhere; and a worker that died is followed by one that counts, too."""
+    limit = ("--max-per-peer", "2")
+    with (
+        redis(site.folder) as server,
+        serving(*options(site, server.url(), 0), *limit, "--workers", "2", cwd=site.folder) as crew,
+        machines(site, server.url(), *limit, count=1, known=2) as (alone,),
+    ):
+        parent = Machine(crew, crew.ports()[0], site.folder / "ctl-0")
+        held = [parent.comes(), parent.comes()]
+        until(lambda: full([parent, alone]))
+        worker = next(each for each in parent.ask("status")["workers"] if each["connections"])
+        os.kill(worker["pid"], signal.SIGKILL)
+        until(lambda: not full([alone]))
+        held += [until(parent.comes), until(parent.comes)]
+        until(lambda: full([parent, alone]))
+        close(*held)
+        until(lambda: not full([alone]))
