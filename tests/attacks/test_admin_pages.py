@@ -39,9 +39,9 @@ def status(port: int, path: str = "/healthz", **headers: str) -> int:
         connection.close()
 
 
-def raw(port: int) -> socket.socket:
+def raw(port: int, source: str = "127.0.0.1") -> socket.socket:
     """A connection."""
-    return socket.create_connection(("127.0.0.1", port), PATIENCE)
+    return socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
 
 
 def assert_well(admin: int, port: int) -> None:
@@ -75,15 +75,16 @@ def test_garbage_of_any_kind_is_refused(served: tuple[Server, int, int]) -> None
 
 
 def test_who_holds_every_connection_of_the_pages_holds_none_of_the_service(served: tuple[Server, int, int]) -> None:
-    """They have limits of their own; when he goes, they answer again."""
+    """They have limits of their own, and for one address half of them; when they go, the pages answer again."""
     server, admin, port = served
     with ExitStack() as stack:
-        for _ in range(ADMIN_CONNECTIONS):
-            stack.enter_context(raw(admin))
-        late = stack.enter_context(raw(admin))
-        with suppress(ConnectionResetError):
-            assert late.recv(100) == b""
-        server.wait_for("refused", option="max-connections")
+        for source, option in (("127.0.0.1", "max-per-peer"), ("127.0.0.2", "max-connections")):
+            for _ in range(ADMIN_CONNECTIONS // 2):
+                stack.enter_context(raw(admin, source))
+            late = stack.enter_context(raw(admin, source))
+            with suppress(ConnectionResetError):
+                assert late.recv(100) == b""
+            server.wait_for("refused", option=option)
         with Peer(port) as peer:
             assert peer.greeting.startswith(b"+OK")
     end = 0
