@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -229,7 +230,7 @@ def _rank(kind: type[Guard]) -> tuple[int, str]:
 def _merge(first: Guard, *others: Guard) -> Guard:
     for other in others:
         changes = {}
-        for one in attrs.fields(cast("Any", type(first))):
+        for one in filter(attrgetter("init"), attrs.fields(cast("Any", type(first)))):
             mine, theirs = getattr(first, one.name), getattr(other, one.name)
             # A default yields; but a guard that acts does not yield to one that only observes.
             yielding = () if one.name == OBSERVE else (None, one.default)
