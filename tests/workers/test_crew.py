@@ -19,6 +19,8 @@ from tests.popserver import PATIENCE, Server
 SOURCES = [f"127.0.0.{n}" for n in range(1, 9)]
 QUIET = ["--max-per-peer", "off", "--max-connections", "off"]
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_peer_has_its_worker(tmp_path: Path) -> None:
     """All its connections, of either family, on every port; both workers have some, and the parent serves nobody."""
