@@ -88,6 +88,8 @@ def cpu_ratios(
 ) -> None:
     """CPU microseconds of the server for one unit of a load, and its ratio to the first server, pair by pair.
 
+    Beside it, the rate of the whole, server and client, to the first server's.
+
     Args:
         title: what it is.
         load: loads a port; how many units it was.
@@ -98,20 +100,27 @@ def cpu_ratios(
     servers = {kind: Process.start(kind) for kind in kinds}
     sockets = [clients.connect(servers[kind].port) for kind in settled]
     costs: dict[str, list[float]] = {kind: [] for kind in kinds}
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
     for kind in kinds:
         load(servers[kind].port)
     for _ in range(ROUNDS):
         for kind in kinds:
-            before = servers[kind].ask("cpu")
+            before, began = servers[kind].ask("cpu"), time.perf_counter()
             units = load(servers[kind].port)
+            times[kind].append((time.perf_counter() - began) / units)
             costs[kind].append((servers[kind].ask("cpu") - before) / units * 1e6)
-    print(f"{title}: CPU of the server, µs, and its ratio to {kinds[0]} (median of {ROUNDS} pairs)    {bars}")
+    print(f"{title}: CPU of the server, µs, its ratio to {kinds[0]}, and that of the rates (median of {ROUNDS} pairs)")
+    print(f"  {bars}")
     for kind in kinds:
-        ratio = statistics.median(one / first for one, first in zip(costs[kind], costs[kinds[0]], strict=True))
-        print(f"  {kind:13} {statistics.median(costs[kind]):8.2f}   {ratio:5.3f}")
+        ratio, slower = (_ratio(figures[kind], figures[kinds[0]]) for figures in (costs, times))
+        print(f"  {kind:13} {statistics.median(costs[kind]):8.2f}   {ratio:5.3f}   {1 / slower:5.3f}")
         servers[kind].stop()
     for each in sockets:
         each.close()
+
+
+def _ratio(some: list[float], first: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(some, first, strict=True))
 
 
 def echo() -> None:
