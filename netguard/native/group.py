@@ -4,6 +4,9 @@ For every event a reactor finds out whose it is, sets up the context of the log,
 became of it. Here that is done for many events in one turn, with only what each of them needs. What a connection, its
 application and the log can see of it is what Twisted's reactors do.
 
+What the applications answer in a turn leaves together at its end, as it does where a reactor asks all sockets whether
+they take something: a peer that waits for answers is woken up once for many of them.
+
 The group is what its connections have for their reactor; it does what concerns their descriptors, and the reactor
 all else. A connection that is asked for its descriptor leaves it, since whoever asks is about to speak to the reactor
 itself (:meth:`netguard.native.prompt.PromptServer.fileno`).
@@ -80,6 +83,7 @@ class Group(_Disconnects):  # type: ignore[misc]
         outside = context.get(log.ILogContext)
         nested, self._serving = self._serving, True
         contexts.append({})
+        answered = []
         try:
             for number, event in ready:
                 if number in self._left:  # whoever has its number by now, this is not about him
@@ -93,6 +97,10 @@ class Group(_Disconnects):  # type: ignore[misc]
                         self._serve(member, number, event)
                     except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
                         log.err()
+                    if member._wanted:  # noqa: SLF001 - of our own family
+                        answered.append((member, contexts[-1]))
+            for member, contexts[-1] in answered:
+                self._send(member)
         finally:
             contexts.pop()
             self._serving = nested
@@ -103,6 +111,7 @@ class Group(_Disconnects):  # type: ignore[misc]
         """Do what Twisted's reactors do about an event, but that they ask for the descriptor."""
         why: Any = None
         reading = False
+        outside, member._inside = member._inside, True  # noqa: SLF001 - of our own family
         if event & _ENDED and not event & _IN:
             reading = number in self._reads
             why = CONNECTION_DONE if reading else CONNECTION_LOST
@@ -117,8 +126,17 @@ class Group(_Disconnects):  # type: ignore[misc]
             except BaseException as raised:  # noqa: BLE001 - as Twisted does
                 why, reading = raised, False
                 log.err()
+        member._inside = outside  # noqa: SLF001
         if why:
             self._disconnectSelectable(member, why, reading)
+
+    def _send(self, member: Any) -> None:
+        """Send what it was written."""
+        try:
+            member.send_now()
+        except BaseException as raised:  # noqa: BLE001 - as Twisted does
+            log.err()
+            self._disconnectSelectable(member, raised, isRead=False)
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor ends all that it watches: all of these."""

@@ -121,6 +121,11 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
             raise
         self._inside = False
         if self._wanted:
+            self.send_now()
+
+    def send_now(self) -> None:
+        """Send what was written in this turn, unless somebody outside will do it."""
+        if self._wanted and not self._inside:
             self._wanted = False
             if self.connected:
                 self._send()
@@ -147,7 +152,8 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         Args:
             data: any number of bytes.
         """
-        if self._inside and self.connected and not self._writeDisconnected and self._tempDataLen <= TOGETHER:
+        inside = self._inside or self._wanted
+        if inside and self.connected and not self._writeDisconnected and self._tempDataLen <= TOGETHER:
             if data:
                 self._tempDataBuffer.append(data)
                 self._tempDataLen += len(data)
@@ -186,6 +192,7 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         return sent == len(data)
 
     def _write_later(self) -> None:
+        self._wanted = False
         self._waits = True
         self.reactor.addWriter(self)
 
@@ -193,7 +200,7 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         """Write as soon as the kernel takes something; while bytes are delivered, when that is done."""
         if self._inside:
             self._wanted = True
-        else:
+        elif not self._wanted:
             self._write_later()
 
     def stopWriting(self) -> None:

@@ -71,8 +71,8 @@ class Server(SecureServer):
             return
         meter.sent = sent
         meter.answered = meter.received
-        plain = self._inside and type(data) is bytes and self.producer is None and not self.TLS
-        if plain and self.connected and not self._writeDisconnected:
+        plain = (self._inside or self._wanted) and type(data) is bytes and not self.TLS
+        if plain and self.connected and not self._writeDisconnected and (self.producer is None or self._takes(data)):
             if data:  # what follows is what Twisted does, with fewer calls
                 self._tempDataBuffer.append(data)
                 self._tempDataLen += len(data)
@@ -81,6 +81,10 @@ class Server(SecureServer):
             self.upper.write(data)
         else:
             super().write(data)
+
+    def _takes(self, data: bytes) -> bool:
+        """Whether that leaves the producer going on."""
+        return bool(len(self.dataBuffer) + self._tempDataLen + len(data) <= self.bufferSize)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """Count, and write; the pieces are joined, as Twisted's transport does later."""

@@ -74,6 +74,27 @@ def churn(port: int, times: int) -> int:
     return times
 
 
+def churn_together(port: int, times: int, window: int = 50) -> int:
+    """The same with so many at once."""
+    poll, open_ones = select.epoll(), dict[int, socket.socket]()
+    begun = ended = 0
+    while ended < times:
+        while begun < times and len(open_ones) < window:
+            each = connect(port)
+            each.send(LINE)
+            open_ones[each.fileno()] = each
+            poll.register(each.fileno(), select.EPOLLIN)
+            begun += 1
+        for number, _ in poll.poll(10):
+            each = open_ones.pop(number)
+            if each.recv(4096) != LINE:
+                message = "no echo"
+                raise RuntimeError(message)
+            each.close()
+            ended += 1
+    return times
+
+
 def flood(port: int, times: int, window: int = 64) -> int:
     """Connect so many times, so many at once, to a server that refuses; each waits for its end."""
     poll, waiting = select.epoll(), dict[int, socket.socket]()

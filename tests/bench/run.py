@@ -144,6 +144,12 @@ def churn() -> None:
     cpu_ratios("connect-line-close", lambda port: clients.churn(port, 500), "bar: guarded <= 1.15, stack 1.74")
 
 
+def churn_together() -> None:
+    """Connections that come and go, 50 at a time."""
+    bars = "bar: guarded's rate >= 1.1"
+    cpu_ratios("connect-line-close, 50 at once", lambda port: clients.churn_together(port, 1_000), bars)
+
+
 def reject() -> None:
     """A flood of connections that are refused, since the one that may be there is there."""
     kinds = ("none", "reset", "close", "rate", "per-peer", "penalty", "rules", "wrapper-close")
@@ -240,7 +246,7 @@ def fleet() -> None:
 
 
 BENCHES = (
-    {each.__name__: each for each in (chunk, echo, echo_alone, web, churn, reject, flood, idle, fleet)}
+    {each.__name__: each for each in (chunk, echo, echo_alone, web, churn, churn_together, reject, flood, idle, fleet)}
     | admin.BENCHES
     | idents.BENCHES
     | names.BENCHES

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard.native.group import MOST, Group, group_for
+from netguard.native.port import FEW
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
 
@@ -81,7 +82,9 @@ class Member:
         self.on_read: Callable[[], Any] = lambda: None
         self.on_write: Callable[[], Any] = lambda: None
         self.on_end: Callable[[], Any] = lambda: None
+        self.on_send: Callable[[], Any] = lambda: None
         self.reactor: Any = None
+        self._inside = self._wanted = False
 
     def logPrefix(self) -> str:
         """Its name."""
@@ -97,6 +100,18 @@ class Member:
         """Something can be written."""
         self.told.append("write")
         return self.on_write()
+
+    def answer(self) -> None:
+        """Write something, while it is told of something else."""
+        assert self._inside
+        self._wanted = True
+
+    def send_now(self) -> Any:
+        """What was written is to be sent."""
+        assert not self._inside
+        self._wanted = False
+        self.told.append("send")
+        return self.on_send()
 
     def readConnectionLost(self, reason: Any) -> None:
         """A half-close."""
@@ -256,6 +271,34 @@ def test_one_that_raises_is_ended_and_nobody_else(group: Any, members: Any, logg
     writer.on_write = raises
     group.doRead()
     assert writer.told == ["write", ZeroDivisionError]
+    logged.take_failures(ZeroDivisionError)
+
+
+def test_what_is_answered_in_a_turn_is_sent_at_its_end(group: Any, members: Any) -> None:
+    """When everybody has been told, so that a peer who waits for several answers is woken up once."""
+    both = members("one"), members("other")
+    told: list[str] = []
+    for each in both:
+        each.told = told
+        each.on_read = each.answer
+    speak(*both)
+    group.doRead()
+    assert told == ["read", "read", "send", "send"]
+    group.doRead()
+    assert len(told) == 4
+
+
+def test_one_that_cannot_send_is_ended_and_nobody_else(group: Any, members: Any, logged: Any) -> None:
+    """The log names it; the answers of the others leave."""
+    crowd = [members(name) for name in ("one", "bad", "other")]
+    for each in crowd:
+        each.on_read = each.answer
+    crowd[1].on_send = raises
+    speak(*crowd)
+    group.doRead()
+    assert crowd[0].told == crowd[2].told == ["read", "send"]
+    assert crowd[1].told == ["read", "send", ZeroDivisionError]
+    assert [each["log_system"] for each in logged.events if each.get("failure")] == ["bad"]
     logged.take_failures(ZeroDivisionError)
 
 
@@ -434,6 +477,38 @@ async def test_a_thread_logs_under_the_name_of_the_connection_that_began_it(grou
 
     await until(lambda: len(said()) == 3)
     assert sorted(said()) == [f"Threaded,{number},127.0.0.1" for number in range(3)]
+
+
+async def test_those_who_write_to_each_other_in_one_turn_lose_nothing(ground: Ground) -> None:
+    """Before or behind the other's own answer, and to one that is being closed or has been aborted in this turn."""
+    everybody: list[Any] = []
+
+    class Crowd(Application):
+        """Writes to all what one has said."""
+
+        def dataReceived(self, data: bytes) -> None:
+            """Write it; end somebody."""
+            for each in everybody:
+                each.transport.write(data)
+            if data == b"5":
+                everybody[5].transport.loseConnection()
+            if data == b"6":
+                everybody[7].transport.abortConnection()
+
+    port = ground.listen(Crowd)
+    clients = []
+    for _ in range(2 * FEW):
+        client, application = await ground.connect(port)
+        clients.append(client)
+        everybody.append(application)
+    stay, closed = [clients[number] for number in range(2 * FEW) if number not in (5, 7)], clients[5]
+    for words, some in ((b"0123456", clients[:7]), (b"abcdef", stay)):
+        for word, each in zip(words, some, strict=True):
+            each.send(bytes((word,)))
+        for each in stay:
+            assert sorted(await ground.read(each, len(words))) == [*words]
+    await until(lambda: everybody[5].reason and everybody[7].reason)
+    assert b"5" in await ground.read(closed, 8)
 
 
 async def test_whoever_asks_for_the_descriptor_may_speak_to_the_reactor(ground: Ground) -> None:
