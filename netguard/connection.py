@@ -119,7 +119,7 @@ class Connection(Facts):
 
     def paused(self, way: Way) -> bool:
         """Whether somebody holds one direction back."""
-        return any(each == way for _, each in self._pauses)
+        return bool(self._pauses) and any(each == way for _, each in self._pauses)
 
     def cut(self, reason: Reason) -> bool:
         """End the connection now, by an abort; the application's connectionLost gets the reason.

@@ -92,7 +92,7 @@ class Group(_Disconnects):  # type: ignore[misc]
                 if member is None:  # perhaps it has been paused since
                     member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
                 if member is not None and event:
-                    contexts[-1] = {log.ILogContext: {**outside, "system": name_of(member)}}
+                    contexts[-1] = {log.ILogContext: {**outside, "system": member.logstr or name_of(member)}}
                     try:
                         self._serve(member, number, event)
                     except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others

@@ -98,7 +98,10 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
             return CONNECTION_LOST
         if not data:
             return CONNECTION_DONE
-        self.promptly(self.upper.dataReceived, data)
+        if self._inside:
+            self.upper.dataReceived(data)
+        else:
+            self.promptly(self.upper.dataReceived, data)
         return None
 
     def promptly(self, do: Callable[..., object], *args: object) -> None:
@@ -163,10 +166,11 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
 
     def _send(self) -> None:
         """Send what was written at once, if nothing else has to be thought of."""
-        pieces = self._tempDataBuffer
+        if self.TLS:
+            self._encrypt()
         # A push producer has to be told only when it was paused; a pull producer, whenever all was written.
         minds = self.producer and (self.producerPaused or not self.streamingProducer)
-        if not (self.dataBuffer or minds or self._writeDisconnecting or self._aborting) and self._sent(pieces):
+        if not (self.dataBuffer or minds or self._writeDisconnecting or self._aborting) and self._sent():
             if not self._closing:
                 return
             if not self._waits:  # else the reactor may be about to call doWrite
@@ -176,8 +180,12 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         if not self.producerPaused:
             self._maybePauseProducer()
 
-    def _sent(self, pieces: list[bytes]) -> bool:
-        """Whether the kernel has taken all of this; what it has not is left to doWrite."""
+    def _encrypt(self) -> None:
+        """Write what TLS has kept for the end of the turn."""
+
+    def _sent(self) -> bool:
+        """Whether the kernel has taken all that was written; what it has not is left to doWrite."""
+        pieces = self._tempDataBuffer
         if not pieces:
             return True
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -185,9 +193,9 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
             sent = self.socket.send(data)
         except OSError:  # doWrite will find what it is, after what can still be read has been
             return False
-        if sent:
-            self._tempDataBuffer = []
-            self._tempDataLen = 0
+        pieces.clear()
+        self._tempDataLen = 0
+        if sent < len(data):
             self.dataBuffer = bytes(memoryview(data)[sent:])
         return sent == len(data)
 
@@ -263,14 +271,10 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         try:
             getattr(self.upper, name)()
         except BaseException:  # noqa: BLE001 - as Twisted does
-            self._broken()
+            why = Failure()
+            log.err()
+            self.connectionLost(why)
         return True
-
-    def _broken(self) -> None:
-        """What is called raised: log it, and end the connection."""
-        why = Failure()
-        log.err()
-        self.connectionLost(why)
 
     def _listener(self) -> Any:
         """Who says whether it wants to hear of half-closes."""

@@ -75,14 +75,12 @@ class SecureServer(PromptServer):
             self._wanted = True
         return self._wanted
 
-    def _send(self) -> None:
-        if self.TLS:
-            self._inside = True
-            try:
-                self.upper.flush()
-            finally:
-                self._inside = self._wanted = False
-        super()._send()
+    def _encrypt(self) -> None:
+        self._inside = True
+        try:
+            self.upper.flush()
+        finally:
+            self._inside = self._wanted = False
 
     # what TLS knows, as long as there is some
 

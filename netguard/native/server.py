@@ -173,7 +173,8 @@ class Server(SecureServer):
     @property
     def disconnecting(self) -> int:
         """Whether the connection is being closed, even if bytes that are held back come first."""
-        return self._closing or int(self.meter.closing)
+        meter = self.meter
+        return self._closing if meter.backlog is None else self._closing or int(meter.closing)
 
     @disconnecting.setter
     def disconnecting(self, closing: int) -> None:

@@ -85,6 +85,7 @@ class Member:
         self.on_send: Callable[[], Any] = lambda: None
         self.reactor: Any = None
         self._inside = self._wanted = False
+        self.logstr = ""
 
     def logPrefix(self) -> str:
         """Its name."""
