@@ -99,10 +99,11 @@ class Facts(Addressed):
         self.house = house
         self.meter = meter
         self.number = number
-        self.opened = house.reactor.seconds()
         if caller is None:
+            self.opened = house.reactor.seconds()
             self._stand_at(address)
         else:
+            self.opened = caller.now
             self.be_as(caller)
             self._kind = None
         self._plan = EMPTY

@@ -180,6 +180,8 @@ class Networks:
             host: an address in either form; see :mod:`netguard.packed`. Any other text is in none, and so is None,
                 which peers without an address have.
         """
+        if not self.networks:
+            return False
         if type(host) is str:
             host = packed(host)
         return type(host) is bytes and not self._first.look(host)

@@ -306,7 +306,7 @@ def test_who_is_refused_before_it_was_counted_is_not_counted_out(closing: bool) 
         factory.close()
     factory.wrapped.buildProtocol = lambda _: None  # which is a refusal by the application
     assert factory.admit(address_of("192.0.2.1", 7), caller=caller) is None
-    assert (crowd.total, crowd.peers, door.pending.pending, door.counted) == (0, {}, 0, set())
+    assert (crowd.total, crowd.peers, door.pending.pending, door.spared) == (0, {}, 0, set())
 
 
 def test_a_closed_factory_admits_nobody_and_keeps_who_is_in() -> None:

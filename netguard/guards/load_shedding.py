@@ -112,7 +112,7 @@ class Door:
         self.strain = None if guard.shed is None else Strain(guard, guard.shed, house)
         self.counts = guard.limit is not None
         self.pending = Gradient(random) if isinstance(guard.limit, str) else Steady(guard.limit or 0)
-        self.counted: set[int] = set()
+        self.spared: set[int] = set()  # who came without being counted, for few do
 
     def gate(self, why: Callable[[Any], Reason | None]) -> Gate:
         """What asks for a reason, and counts who is on the way if there is a limit to that."""
@@ -132,19 +132,19 @@ class Door:
 
     def count(self, connection: Connection) -> None:
         """Count a newcomer among those who are on their way."""
-        if not self.exempt.contains(connection.packed) and self.pending.come(connection.now):
-            self.counted.add(connection.number)
+        if self.exempt.contains(connection.packed) or not self.pending.come(connection.opened):
+            self.spared.add(connection.number)
 
     def settle(self, connection: Connection) -> None:
         """One has arrived."""
-        if connection.number in self.counted:
-            self.counted.remove(connection.number)
+        if connection.number not in self.spared:
             self.pending.settle(connection.now, connection.age)
 
     def leave(self, connection: Connection) -> None:
         """One is gone; if it had arrived before, that changes nothing."""
-        if connection.number in self.counted:
-            self.counted.remove(connection.number)
+        if connection.number in self.spared:
+            self.spared.remove(connection.number)
+        elif connection.settled_at is None:
             self.pending.leave(connection.now)
 
 
