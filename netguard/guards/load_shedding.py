@@ -132,7 +132,7 @@ class Door:
 
     def count(self, connection: Connection) -> None:
         """Count a newcomer among those who are on their way."""
-        if self.exempt.contains(connection.packed) or not self.pending.come(connection.opened):
+        if self.exempt.contains(connection.packed) or not self.pending.come(connection.now):
             self.spared.add(connection.number)
 
     def settle(self, connection: Connection) -> None:

@@ -8,41 +8,40 @@ It can be told from Twisted's by nothing but the time it takes:
   for its turn) goes Twisted's way. This needs TCP_NODELAY: an answer in two parts would wait for the peer's
   acknowledgement of the first;
 * an application that answers at another moment can have the same by :meth:`PromptServer.promptly`;
-* its names for logs are made when somebody wants them;
-* what the reactor knows already it is not told again when the connection ends.
+* its names for logs are made when somebody wants them (:mod:`netguard.native.naming`);
+* what the reactor knows already it is not told again when the connection ends (:mod:`netguard.native.ends`);
+* as long as nothing waits, it has no list of what does.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
 from twisted.internet.abstract import FileDescriptor
 from twisted.internet.address import IPv6Address
-from twisted.internet.error import ConnectionAborted
-from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from netguard.native.ends import Ends
 from netguard.native.group import Group
 from netguard.native.naming import Named
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 TOGETHER = 256 * 1024
 """So much may be written in one turn before a producer is held for what the kernel has not been asked to take yet."""
 
 _Server: Any = tcp.Server  # half of it is not annotated
 _Descriptor: Any = FileDescriptor
+_NOTHING: Any = ()
 _HOST_AND_PORT = 2
 
 
-class PromptServer(Named, _Server):  # type: ignore[misc]
+class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
     """One accepted connection, made like any of Twisted's (:attr:`twisted.internet.tcp.Port.transport`).
 
     Args:
@@ -60,18 +59,15 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
 
     producer: Any
     dataBuffer: bytes
-    disconnected: int
     most: int = tcp.Server.bufferSize
-    _closing = 0
     _inside = _wanted = _waits = False
-    _reads = True
 
     def __init__(
         self, sock: socket.socket, protocol: Any, client: tuple[Any, ...], server: Any, sessionno: int, reactor: Any
     ) -> None:
         # All that the classes above would do, but for the two names.
         self.reactor = reactor
-        self._tempDataBuffer: list[bytes] = []
+        self._tempDataBuffer: list[bytes] = _NOTHING
         self._tempDataLen = 0
         sock.setblocking(False)
         self.socket = sock
@@ -157,12 +153,35 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
         """
         inside = self._inside or self._wanted
         if inside and self.connected and not self._writeDisconnected and self._tempDataLen <= TOGETHER:
-            if data:
-                self._tempDataBuffer.append(data)
-                self._tempDataLen += len(data)
-                self._wanted = True
+            self.add(data)
         else:
+            self._tempDataBuffer = self._tempDataBuffer or []
             _Descriptor.write(self, data)
+
+    def add(self, data: bytes) -> None:
+        """Have this sent at the end of the turn, which is to come."""
+        if data:
+            if self._tempDataBuffer:
+                self._tempDataBuffer.append(data)
+            else:
+                self._tempDataBuffer = [data]
+            self._tempDataLen += len(data)
+            self._wanted = True
+
+    def write(self, data: bytes) -> None:
+        """Write, as Twisted does."""
+        self._tempDataBuffer = self._tempDataBuffer or []
+        super().write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Write several pieces, as Twisted does."""
+        self._tempDataBuffer = self._tempDataBuffer or []
+        super().writeSequence(iovec)
+
+    def startTLS(self, ctx: Any, normal: bool = True) -> None:  # noqa: FBT002 - ITLSTransport's
+        """Start TLS, as Twisted does."""
+        self._tempDataBuffer = self._tempDataBuffer or []
+        super().startTLS(ctx, normal)
 
     def _send(self) -> None:
         """Send what was written at once, if nothing else has to be thought of."""
@@ -193,9 +212,10 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
             sent = self.socket.send(data)
         except OSError:  # doWrite will find what it is, after what can still be read has been
             return False
-        pieces.clear()
+        self._tempDataBuffer = _NOTHING
         self._tempDataLen = 0
-        if sent < len(data):
+        if self.TLS or sent < len(data):
+            self._tempDataBuffer = []
             self.dataBuffer = bytes(memoryview(data)[sent:])
         return sent == len(data)
 
@@ -238,62 +258,3 @@ class PromptServer(Named, _Server):  # type: ignore[misc]
             return int(self.socket.fileno())
         except AttributeError:
             return -1
-
-    @property
-    def disconnecting(self) -> int:
-        """Whether the connection is being closed."""
-        return self._closing
-
-    @disconnecting.setter
-    def disconnecting(self, closing: int) -> None:
-        self._closing = closing
-
-    # the end
-
-    def _postLoseConnection(self) -> Any:
-        """Everything is written: close, unless bytes that are held back come first."""
-        return CONNECTION_DONE if self._closing else None
-
-    def _closeWriteConnection(self) -> None:
-        with suppress(OSError):
-            self.socket.shutdown(SHUT_WR)
-        self._tell("writeConnectionLost")
-
-    def readConnectionLost(self, reason: Failure) -> None:
-        """The peer will send no more, and the reactor reads no more: the end, unless the application goes on."""
-        self._reads = False
-        if not self._tell("readConnectionLost"):
-            self.connectionLost(reason)
-
-    def _tell(self, name: str) -> bool:
-        if not IHalfCloseableProtocol.providedBy(self._listener()):
-            return False
-        try:
-            getattr(self.upper, name)()
-        except BaseException:  # noqa: BLE001 - as Twisted does
-            why = Failure()
-            log.err()
-            self.connectionLost(why)
-        return True
-
-    def _listener(self) -> Any:
-        """Who says whether it wants to hear of half-closes."""
-        return self.upper
-
-    def connectionLost(self, reason: Failure) -> None:
-        """It is over, for whatever reason; what comes after the first changes nothing."""
-        if self.disconnected:
-            return
-        self.disconnected = 1
-        self.connected = 0
-        if self.producer is not None:
-            self.producer.stopProducing()
-            self.producer = None
-        if self._reads:
-            self.stopReading()
-        self.stopWriting()
-        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
-        upper, self.upper = self.upper, None
-        del self.socket
-        self.__dict__.pop("fileno", None)
-        upper.connectionLost(reason)

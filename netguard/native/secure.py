@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,10 @@ class _Below(_Bypass):  # type: ignore[misc]
     def write(self, data: bytes) -> None:
         """Send what is encrypted."""
         self._connection.write_soon(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send several pieces of it."""
+        self._connection.write_soon(b"".join(iovec))
 
 
 @cache

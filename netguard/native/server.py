@@ -73,10 +73,7 @@ class Server(SecureServer):
         meter.answered = meter.received
         plain = (self._inside or self._wanted) and type(data) is bytes and not self.TLS
         if plain and self.connected and not self._writeDisconnected and (self.producer is None or self._takes(data)):
-            if data:  # what follows is what Twisted does, with fewer calls
-                self._tempDataBuffer.append(data)
-                self._tempDataLen += len(data)
-                self._wanted = True
+            self.add(data)
         elif self.TLS and self.connected:
             self.upper.write(data)
         else:

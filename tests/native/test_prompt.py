@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import socket
-import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
-from twisted.python.failure import Failure
+from twisted.internet.error import ConnectionAborted, ConnectionDone
 
 from netguard.guards.lifetime import Lifetime
+from netguard.native.below import Below
 from netguard.testing import Application, Echo, HalfCloseable, NativeMemoryTransport, connect
 from tests.native.conftest import until
 
@@ -270,27 +267,6 @@ def test_a_pause_in_the_middle_holds_the_next_read() -> None:
     assert peer.application.received == b"12"
 
 
-def test_an_application_that_goes_on_after_the_peers_end_may_read_again() -> None:
-    """Nothing comes, but the reactor is told at the end that nobody reads any more."""
-    peer = dialogue(HalfCloseable)
-    peer.finish()
-    assert not peer.transport.reading
-    peer.application.transport.resumeProducing()
-    assert peer.transport.reading
-    peer.application.transport.loseConnection()
-    peer.advance()
-    assert peer.lost
-    assert not peer.transport.reading
-
-
-def test_it_ends_once() -> None:
-    """Whoever says so how often."""
-    peer = dialogue(Application)
-    for _ in range(3):
-        peer.transport.connectionLost(Failure(ConnectionLost()))
-    assert [each[0] for each in peer.application.calls] == ["made", "lost"]
-
-
 def test_names_are_twisteds() -> None:
     """The application's prefix, the session, the host."""
     peer = dialogue()
@@ -315,59 +291,6 @@ async def test_megabytes_pass_in_both_directions(ground: Ground) -> None:
 
     await until(pump)
     assert bytes(back) == whole
-
-
-@pytest.mark.parametrize(("linger", "why"), [(b"\1\0\0\0\0\0\0\0", ConnectionLost), (b"\0" * 8, ConnectionDone)])
-async def test_a_peer_that_goes_is_told_apart(ground: Ground, linger: bytes, why: type[Exception]) -> None:
-    """A reset is a loss, a close is not."""
-    client, application = await ground.connect(ground.listen())
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    client.close()
-    await until(lambda: application.reason)
-    assert type(application.reason) is why
-
-
-async def test_a_half_close_that_raises_is_logged_and_the_end(ground: Ground, logged: Any) -> None:
-    """As Twisted has it, in both directions."""
-
-    def fail() -> None:
-        raise ZeroDivisionError
-
-    port = ground.listen(HalfCloseable)
-    client, application = await ground.connect(port)
-    application.reactions["read lost"] = fail
-    client.shutdown(socket.SHUT_WR)
-    await until(lambda: application.reason)
-    _, application = await ground.connect(port)
-    application.reactions["write lost"] = fail
-    application.transport.loseWriteConnection()
-    await until(lambda: application.reason)
-    assert len(logged.take_failures(ZeroDivisionError)) == 2
-    assert type(application.reason) is ZeroDivisionError
-
-
-async def test_a_half_close_reaches_the_peer_after_what_was_written(ground: Ground) -> None:
-    """And the peer's answer still comes."""
-    client, application = await ground.connect(ground.listen(HalfCloseable))
-    application.transport.write(b"last")
-    application.transport.loseWriteConnection()
-    assert await ground.read(client, 100) == b"last"
-    client.send(b"answer")
-    await until(lambda: application.received == b"answer")
-
-
-async def test_nothing_waits_for_the_garbage_collector(ground: Ground) -> None:
-    """When a connection is over, its transport goes with its last reference."""
-    client, application = await ground.connect(ground.listen())
-    held = [weakref.ref(application.transport), weakref.ref(application.transport.meter)]
-    client.close()
-    await until(lambda: application.reason)
-    gc.disable()
-    try:
-        application.transport = None
-        await until(lambda: [each() for each in held] == [None, None])
-    finally:
-        gc.enable()
 
 
 def at_once(application: Any, data: bytes | None = b"early", *, finish: bool = False) -> Any:
@@ -425,10 +348,20 @@ def test_what_is_raised_then_is_logged_and_the_end(logged: Any) -> None:
     assert type(peer.application.reason) is ZeroDivisionError
 
 
-async def test_a_lost_connection_is_found_by_reading(ground: Ground) -> None:
-    """It is no half-close."""
-    client, application = await ground.connect(ground.listen(HalfCloseable))
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    client.close()
-    application.transport.read_at_once()
-    assert type(application.reason) is ConnectionLost
+def test_a_connection_for_which_nothing_waits_has_no_list_of_it() -> None:
+    """Most of many connections are idle; whichever way something is written then, it arrives in its order."""
+    peer = dialogue(Application)
+    transport = peer.transport
+    empty = transport._tempDataBuffer
+    assert empty == ()
+    peer.takes(3)
+    for write in (transport.write, lambda data: transport.writeSequence([data]), Below(transport).write):
+        write(b"late")
+        peer.advance()
+    for write in (transport.write, Below(transport).write):
+        transport.promptly(write, b"more")
+    peer.takes(None)
+    peer.advance()
+    assert peer.taken == b"late" * 3 + b"more" * 2
+    transport.promptly(transport.write, b"prompt")
+    assert transport._tempDataBuffer is empty

@@ -1,0 +1,93 @@
+"""How an accepted connection ends, as Twisted's do, with less said to a reactor that knows it already."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from socket import SHUT_WR
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.main import CONNECTION_DONE
+from twisted.python import log
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+
+class Ends:
+    """The ends of one connection, and of one direction of it.
+
+    Attributes:
+        upper: who gets what is read, and hears of the ends; None when it is over.
+    """
+
+    socket: socket.socket
+    upper: Any
+    producer: Any
+    connected: int
+    disconnected: int
+    _closing = 0
+    _reads = True
+    _closeSocket: Callable[[bool], None]
+    stopReading: Callable[[], None]
+    stopWriting: Callable[[], None]
+
+    @property
+    def disconnecting(self) -> int:
+        """Whether the connection is being closed."""
+        return self._closing
+
+    @disconnecting.setter
+    def disconnecting(self, closing: int) -> None:
+        self._closing = closing
+
+    def _postLoseConnection(self) -> Any:
+        """Everything is written: close, unless bytes that are held back come first."""
+        return CONNECTION_DONE if self._closing else None
+
+    def _closeWriteConnection(self) -> None:
+        with suppress(OSError):
+            self.socket.shutdown(SHUT_WR)
+        self._tell("writeConnectionLost")
+
+    def readConnectionLost(self, reason: Failure) -> None:
+        """The peer will send no more, and the reactor reads no more: the end, unless the application goes on."""
+        self._reads = False
+        if not self._tell("readConnectionLost"):
+            self.connectionLost(reason)
+
+    def _tell(self, name: str) -> bool:
+        if not IHalfCloseableProtocol.providedBy(self._listener()):
+            return False
+        try:
+            getattr(self.upper, name)()
+        except BaseException:  # noqa: BLE001 - as Twisted does
+            why = Failure()
+            log.err()
+            self.connectionLost(why)
+        return True
+
+    def _listener(self) -> Any:
+        """Who says whether it wants to hear of half-closes."""
+        return self.upper
+
+    def connectionLost(self, reason: Failure) -> None:
+        """It is over, for whatever reason; what comes after the first changes nothing."""
+        if self.disconnected:
+            return
+        self.disconnected = 1
+        self.connected = 0
+        if self.producer is not None:
+            self.producer.stopProducing()
+            self.producer = None
+        if self._reads:
+            self.stopReading()
+        self.stopWriting()
+        self._closeSocket(not isinstance(reason.value, ConnectionAborted))
+        upper, self.upper = self.upper, None
+        del self.socket
+        self.__dict__.pop("fileno", None)
+        upper.connectionLost(reason)
