@@ -189,8 +189,12 @@ class Server:
 
     @classmethod
     def start(cls, *words: str, cwd: Path, service: str = "netguard-pop") -> Server:
-        """Start a service of netguard's with these options; modules of its folder can be imported."""
-        words = (service, "--log-format", "json", *words)
+        """Start a service of netguard's with these options; modules of its folder can be imported.
+
+        It sheds no load unless the options say so: on a machine that runs many tests at once, it would.
+        """
+        calm = ("--shed", "off") if service == "netguard-pop" and not {"--shed", "--config", "--demo"} & {*words} else ()
+        words = (service, "--log-format", "json", *calm, *words)
         return cls.twistd(*words, cwd=cwd, env=environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"})
 
     @classmethod
