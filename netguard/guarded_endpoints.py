@@ -19,6 +19,7 @@ from zope.interface import implementer
 from netguard import events
 from netguard.errors import Unwanted
 from netguard.factory import GuardedFactory
+from netguard.joined_port import ports_of
 from netguard.native.port import take_over
 from netguard.wrapper import Wrapper
 
@@ -49,12 +50,18 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
     about = _where(port.getHost())
     if factory is not None:
         factory.listens(port)
-        _stand_behind(port, factory.service.given_up_after)
-        ours = factory.service.native and (take_over(port) or getattr(port, "native", False))
+        for each in ports_of(port):
+            _stand_behind(each, factory.service.given_up_after)
+        ours = factory.service.native and _is_native(port)
         about["transport"] = carrier = "native" if ours else "stock"
         factory.service.carriers[carrier] += 1
     events.emit("listening", about)
     return port
+
+
+def _is_native(port: Any) -> bool:
+    taken = [take_over(each) or getattr(each, "native", False) for each in ports_of(port)]
+    return all(taken)
 
 
 def _stand_behind(port: Any, seconds: float) -> None:

@@ -160,11 +160,11 @@ ARROWS: dict[str, set[str]] = {
     },
     "process": {
         *("connection", "drainable", "errors", "events", "factory", "figures", "mixins", "options", "plan", "reports"),
-        *("service", "tls_failure", "units", "vocabulary", "wire"),
+        *("joined_port", "service", "tls_failure", "units", "vocabulary", "wire"),
     },
     # several processes for one service, and one above them
     "workers": {
-        *("errors", "events", "factory", "figures", "load", "packed", "process", "service", "units"),
+        *("errors", "events", "factory", "figures", "joined_port", "load", "packed", "process", "service", "units"),
     },
     # what a service shows of itself
     "promises": set(),
@@ -176,7 +176,8 @@ ARROWS: dict[str, set[str]] = {
     "help_text": set(),
     # ways in
     "endpoint_strings": _LOW,
-    "guarded_endpoints": {"policy", "factory", "native", "wrapper", "service", "events", "errors"},
+    "joined_port": set(),
+    "guarded_endpoints": {"policy", "factory", "joined_port", "native", "wrapper", "service", "events", "errors"},
     "before_tls": {"factory"},
     "endpoints": {"before_tls", "endpoint_strings", "guarded_endpoints", "one_line", "policy", "errors"},
     "socks_endpoints": {"clients", "endpoint_strings", "endpoints", "errors", "one_line", "proxy_url"},

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netguard.joined_port import adopt
 from netguard.process.commands import ControlError
 from netguard.process.control_client import ControlClient, LostError
 from netguard.process.handover import GIVE, LEAVE
@@ -91,31 +92,24 @@ class Inheritance:
         listen = reactor.listenTCP
 
         def listen_or_adopt(port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-            found = self.take(interface, port, 1)
+            found = self.take(interface, port)
             if not found:
                 return listen(port, factory, backlog=backlog, interface=interface)
-            try:
-                os.set_blocking(found[0], False)
-                return reactor.adoptStreamPort(found[0], _family(interface), factory)
-            finally:
-                os.close(found[0])
+            return adopt(reactor.adoptStreamPort, found, _family(interface), factory, backlog)
 
         return listen_or_adopt
 
-    def take(self, interface: str, port: int, most: int) -> list[int]:
-        """Take descriptors of one port's sockets; they are the caller's from now on.
+    def take(self, interface: str, port: int) -> list[int]:
+        """Take the descriptors of one port's sockets; they are the caller's from now on.
 
         Args:
             interface: where it listens, as it is written.
             port: its number.
-            most: how many are wanted.
 
         Returns:
-            So many, or as many as there are.
+            All, since whoever is steered to one that nobody serves would be reset; none where the port is another.
         """
-        there = self.sockets.get((_family(interface), interface or "0.0.0.0", port), [])  # noqa: S104 - as it is written
-        taken = there[:most]
-        del there[:most]
+        taken = self.sockets.pop((_family(interface), interface or "0.0.0.0", port), [])  # noqa: S104 - as it is written
         self.taken += bool(taken)
         return taken
 

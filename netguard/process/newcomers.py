@@ -11,6 +11,8 @@ from __future__ import annotations
 import select
 from typing import TYPE_CHECKING, Any
 
+from netguard.joined_port import ports_of
+
 if TYPE_CHECKING:
     from netguard.service import Service
 
@@ -27,7 +29,8 @@ def stop_accepting(house: Service) -> None:
     ports: list[Any] = house.open_ports
     for port in ports:
         if house.accepting and not is_shared(port):
-            _accept_waiting(port)
+            for each in ports_of(port):
+                _accept_waiting(each)
         port.stopListening()
 
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from attrs import asdict, field, frozen
 
 VARIABLE = "NETGUARD_WORKER"
 
-Handed = tuple[str, int, int]
-"""Where it was to be listened: interface and number, as they were written; and the descriptor of a socket."""
+Handed = tuple[str, int, tuple[int, ...]]
+"""Where it was to be listened: interface and number, as they were written; and the descriptors of its sockets."""
+
+
+def descriptors(handed: Iterable[Handed]) -> list[int]:
+    """All of them, in their order."""
+    return [each for _, _, ours in handed for each in ours]
 
 
 @frozen
@@ -59,9 +64,11 @@ class Assignment:
             return None
         try:
             told = json.loads(text)
-            told["sockets"] = tuple((str(host), int(port), int(handed)) for host, port, handed in told["sockets"])
+            told["sockets"] = tuple(
+                (str(host), int(port), tuple(map(int, ours))) for host, port, ours in told["sockets"]
+            )
             made = cls(**told)
-            for each in (made.lifeline, made.totals, *(handed for _, _, handed in made.sockets)):
+            for each in (made.lifeline, made.totals, *descriptors(made.sockets)):
                 os.set_inheritable(each, False)
         except (ValueError, TypeError, KeyError, OSError):
             raise ValueError(f"{VARIABLE} is for workers, whom their parent starts; unset it") from None

@@ -179,7 +179,7 @@ class Crew(Roster, _Service):  # type: ignore[misc]
         memory = totals.memory(self.workers)
         self.table = totals.Table(memory, self.workers)
         for at in range(self.workers):
-            sockets = [(*port.asked, port.sockets[at].fileno()) for port in self._listening.ports]
+            sockets = [(*port.asked, port.of(at, self.workers)) for port in self._listening.ports]
             self.places.append(Place(self, Post(at + 1, self.workers, memory, sockets)))
         for each in self.places:
             each.fill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 
 from netguard.factory import GuardedFactory
+from netguard.joined_port import adopt
 from netguard.workers.shared_port import SharedPort
 from netguard.workers.sockets import family_of, opened
 
@@ -86,7 +86,7 @@ class SharedListening:
     def _taken(self, interface: str, port: int) -> list[int]:
         if self._inherited is None:
             return []
-        return self._inherited.take(interface, port, self._workers)
+        return self._inherited.take(interface, port)
 
 
 class HandedListening:
@@ -106,7 +106,7 @@ class HandedListening:
         self._sockets = list(assignment.sockets)
 
     def listen(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        """Listen on the socket that was handed over for this place.
+        """Listen on what was handed over for this place.
 
         Raises:
             CannotListenError: there is none.
@@ -115,8 +115,5 @@ class HandedListening:
         if found is None:
             raise CannotListenError(interface, port, OSError(errno.EOPNOTSUPP, NOT_OPENED))
         self._sockets.remove(found)
-        made = self._adopt(found[2], family_of(interface), factory)
-        os.close(found[2])
-        made.backlog = backlog
-        self.ports.append(made)
-        return made
+        self.ports.append(adopt(self._adopt, found[2], family_of(interface), factory, backlog))
+        return self.ports[-1]

@@ -21,7 +21,7 @@ class SharedPort:
 
     Args:
         asked: where it was to be.
-        sockets: one for each worker.
+        sockets: one for each worker, or more, where another instance had more.
         factory: what is served there.
         native: whether the workers carry its connections by our own transport.
 
@@ -45,6 +45,15 @@ class SharedPort:
     def socket(self) -> socket.socket:
         """The first of them."""
         return self.sockets[0]
+
+    def of(self, worker: int, workers: int) -> tuple[int, ...]:
+        """The descriptors of one worker's sockets: its own, and its part of those that are one too many.
+
+        Args:
+            worker: which, from 0.
+            workers: how many there are.
+        """
+        return tuple(each.fileno() for each in self.sockets[worker::workers])
 
     def fileno(self) -> int:
         """That of the first."""

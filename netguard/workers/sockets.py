@@ -1,4 +1,4 @@
-"""The sockets of one port: one for each worker, all open in the parent for as long as it lives.
+"""The sockets of one port: at least one for each worker, all open in the parent for as long as it lives.
 
 So a worker that dies changes nothing about which socket a peer's connections go to, and what waits in the queue of its
 socket is served by its successor.
@@ -34,7 +34,7 @@ def opened(interface: str, port: int, backlog: int, workers: int, inherited: Seq
         interface: the address; empty for every IPv4 address.
         port: the number; 0 for one that is free.
         backlog: how many may wait at each of them.
-        workers: how many.
+        workers: how many, at least.
         inherited: descriptors that another instance has handed over, in their order; the caller's no more.
 
     Raises:

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 from attrs import frozen
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from netguard.process.control import Only
 from netguard.process.log_writer import cry
 from netguard.workers.asking import Line
-from netguard.workers.assignment import VARIABLE, Assignment, Handed
+from netguard.workers.assignment import VARIABLE, Assignment, Handed, descriptors
 
 _LONGEST = 2000
 """Bytes of what a process has said last that are kept."""
@@ -49,7 +50,7 @@ class Post:
         number: which worker it is, from 1.
         workers: how many there are.
         totals: the memory that they share.
-        sockets: where to listen: interface and number as they were written, and the parent's descriptor.
+        sockets: where to listen: interface and number as they were written, and the parent's descriptors.
     """
 
     number: int
@@ -97,12 +98,13 @@ class Worker(ProcessProtocol):
         ours, theirs = socket.socketpair()
         self.line = Line(ours, self._reactor, f"worker {self.post.number}")
         self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Only(_Hearing(self._says)))
-        handed = [(host, port, _FIRST + at) for at, (host, port, _) in enumerate(self.post.sockets)]
+        numbers = count(_FIRST)
+        handed = [(host, port, tuple(next(numbers) for _ in ours)) for host, port, ours in self.post.sockets]
         told = Assignment(self.post.number, self.post.workers, first, _LIFELINE, _TOTALS, tuple(handed), limits)
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         given: dict[int, Any] = {0: nothing, 1: 1 if _is_open(1) else nothing, 2: "r"}
         given |= {_LIFELINE: theirs.fileno(), _TOTALS: self.post.totals}
-        given |= {_FIRST + at: ours_too for at, (_, _, ours_too) in enumerate(self.post.sockets)}
+        given |= dict(enumerate(descriptors(self.post.sockets), _FIRST))
         environment = {**program.environment, VARIABLE: told.text}
         try:
             process = self._reactor.spawnProcess(

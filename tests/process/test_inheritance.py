@@ -15,6 +15,7 @@ import pytest
 
 from netguard.process.commands import ControlError
 from netguard.process.inheritance import Inheritance
+from netguard.workers.sockets import opened
 
 
 class Other:
@@ -60,6 +61,19 @@ def other(path: Path, *answers: dict[str, object], descriptors: tuple[int, ...] 
         it.listening.close()
 
 
+class Adopted:
+    """A port.
+
+    Args:
+        number: of the socket's file.
+    """
+
+    backlog = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 class Reactor:
     """Remembers what was asked of it."""
 
@@ -72,12 +86,12 @@ class Reactor:
         self.listened.append((about, named))
         return "new"
 
-    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> str:
+    def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> Adopted:
         """Adopt; it makes a copy of its own."""
         with socket.socket(fileno=os.dup(descriptor)) as copy:
             assert not os.get_blocking(descriptor)
             self.adopted.append((copy.getsockname()[:2], family, factory))
-        return "adopted"
+        return Adopted(os.fstat(descriptor).st_ino)
 
 
 @pytest.fixture
@@ -111,10 +125,10 @@ def test_each_socket_is_used_once_by_who_listens_there(sockets: list[socket.sock
         reactor = Reactor()
         listen = inheritance.listen_by(reactor)
         four, six = (each.getsockname()[1] for each in sockets)
-        assert listen(four, "f", interface="127.0.0.1") == "adopted"
+        assert isinstance(listen(four, "f", interface="127.0.0.1"), Adopted)
         assert listen(four, "f", interface="127.0.0.1") == "new"
         assert listen(four, "f", 9) == "new"
-        assert listen(six, "g", 50, "::1") == "adopted"
+        assert isinstance(listen(six, "g", 50, "::1"), Adopted)
         assert reactor.adopted == [
             (("127.0.0.1", four), socket.AF_INET, "f"),
             (("::1", six), socket.AF_INET6, "g"),
@@ -124,6 +138,23 @@ def test_each_socket_is_used_once_by_who_listens_there(sockets: list[socket.sock
         inheritance.done()
         assert it.heard == [b"hand-over\n", b"hand-over done\n"]
     os.close(lock)
+    assert open_files() == before
+
+
+def test_all_sockets_of_an_address_are_one_port(tmp_path: Path) -> None:
+    """Several processes had one each; one that serves alone has them all, in their order."""
+    before = open_files()
+    group = opened("127.0.0.1", 0, 50, 3)
+    with other(tmp_path / "ctl", {"ok": True}, descriptors=tuple(each.fileno() for each in group)):
+        inheritance = Inheritance.of(str(tmp_path / "ctl"))
+        reactor = Reactor()
+        port = inheritance.listen_by(reactor)(group[0].getsockname()[1], "f", 9, "127.0.0.1")
+        assert [each.number for each in port.ports] == [os.fstat(each.fileno()).st_ino for each in group]
+        assert [each.backlog for each in port.ports] == [9, 9, 9]
+        assert inheritance.taken == 1
+        inheritance.close()
+    for each in group:
+        each.close()
     assert open_files() == before
 
 

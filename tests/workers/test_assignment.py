@@ -6,21 +6,23 @@ import os
 
 import pytest
 
-from netguard.workers.assignment import VARIABLE, Assignment
+from netguard.workers.assignment import VARIABLE, Assignment, descriptors
 
 
 def test_it_is_taken_once() -> None:
     """It is gone from the environment then, and programs that the worker starts inherit nothing."""
-    descriptors = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
-    for each in descriptors:
+    numbers = [os.open(os.devnull, os.O_RDONLY) for _ in range(4)]
+    for each in numbers:
         os.set_inheritable(each, True)
-    given = Assignment(2, 4, 1_000_002, descriptors[0], descriptors[1], (("::1", 995, descriptors[2]),), {"idle": "5m"})
+    lifeline, totals, *sockets = numbers
+    given = Assignment(2, 4, 1_000_002, lifeline, totals, (("::1", 995, tuple(sockets)),), {"idle": "5m"})
+    assert descriptors(given.sockets) == sockets
     environment = {VARIABLE: given.text, "HOME": "/"}
     assert Assignment.taken_from(environment) == given
     assert environment == {"HOME": "/"}
     assert Assignment.taken_from(environment) is None
-    assert not any(map(os.get_inheritable, descriptors))
-    for each in descriptors:
+    assert not any(map(os.get_inheritable, numbers))
+    for each in numbers:
         os.close(each)
 
 
@@ -33,6 +35,7 @@ def test_it_is_taken_once() -> None:
         "{}",
         '{"sockets": []}',
         '{"sockets": [[1, 2]]}',
+        '{"sockets": [["::1", 995, 5]]}',
         '{"number": 1, "workers": 2, "first": 1, "lifeline": 987654, "totals": 987654, "sockets": []}',
     ],
 )

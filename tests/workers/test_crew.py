@@ -156,6 +156,7 @@ def test_everybody_finishes_when_it_drains(tmp_path: Path) -> None:
             assert each.socket.recv(1) == b""
             each.close()
         server.wait_for("stopped", connections=8, cut=0)
+        server.process.wait(PATIENCE)  # a second signal would end what is left of it
         assert server.events("worker_ended") == []
 
 

@@ -90,18 +90,20 @@ class Heir:
     def __init__(self, descriptors: list[int]) -> None:
         self.descriptors = descriptors
 
-    def take(self, _interface: str, _port: int, most: int) -> list[int]:
+    def take(self, _interface: str, _port: int) -> list[int]:
         """Give them."""
-        return self.descriptors[:most]
+        return self.descriptors
 
 
-def test_what_was_handed_over_is_used() -> None:
-    """By the parent that takes over."""
-    before = opened(HERE, 0, 50, 2)
+@pytest.mark.parametrize(("had", "workers"), [(2, 3), (3, 2)])
+def test_what_was_handed_over_is_used(had: int, workers: int) -> None:
+    """By the parent that takes over: all of it, be it more than there are workers."""
+    before = opened(HERE, 0, 50, had)
     heir: Any = Heir([each.detach() for each in before])
-    listening = SharedListening(Reactor(), 3, heir)
+    listening = SharedListening(Reactor(), workers, heir)
     port = listening.listen(0, Factory(), interface=HERE)
-    assert [each.fileno() for each in port.sockets[:2]] == heir.descriptors
+    assert [each.fileno() for each in port.sockets[:had]] == heir.descriptors
+    assert len(port.sockets) == 3
     assert len({each.getsockname() for each in port.sockets}) == 1
     port.stopListening()
 
@@ -111,7 +113,7 @@ def test_a_worker_uses_its_own_in_their_order() -> None:
     reactor: Any = Reactor()
     handed = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
     places = ((HERE, 0), ("::1", 0), (HERE, 0))
-    sockets = tuple((*place, number) for place, number in zip(places, handed, strict=True))
+    sockets = tuple((*place, (number,)) for place, number in zip(places, handed, strict=True))
     listening = HandedListening(reactor, Assignment(1, 2, 1, 3, 4, sockets))
     factories = [Factory() for _ in range(3)]
     made = [listening.listen(0, factory, interface=HERE) for factory in factories[:2]]

@@ -112,9 +112,9 @@ async def test_it_serves_what_it_was_given(logged: Logged) -> None:
     """It says so, answers its parent, counts together with the others, and drains when the parent has gone."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    totals, sockets = memory(2), opened(HERE, 0, 50, 2)
+    totals, sockets = memory(2), opened(HERE, 0, 50, 3)
     table = Table(totals, 2)
-    handed = ((HERE, 0, os.dup(sockets[1].fileno())),)
+    handed = ((HERE, 0, tuple(os.dup(each.fileno()) for each in sockets[1:])),)
     given = Assignment(2, 2, 1_000_002, theirs.detach(), totals, handed, {"max-connections": "7", "nonsense": "1"})
     member = Member(given)
     assert next_session() == 1_000_002

@@ -58,9 +58,9 @@ def test_a_second_that_fails_leaves_none() -> None:
         opened("192.0.2.1", 0, 50, 2)
 
 
-@pytest.mark.parametrize(("before", "now"), [(2, 2), (2, 3), (1, 2)])
+@pytest.mark.parametrize(("before", "now"), [(2, 2), (2, 3), (1, 2), (3, 2)])
 def test_what_was_handed_over_is_used_first(before: int, now: int) -> None:
-    """Whoever waits there is served by a worker; a plain socket of before becomes one of a group."""
+    """Whoever waits there is served by a worker, on all that there are; a plain one becomes one of a group."""
     if before == 1:
         plain = socket.socket()
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Twisted's ports have it
@@ -74,6 +74,7 @@ def test_what_was_handed_over_is_used_first(before: int, now: int) -> None:
         group = opened(HERE, port_of(old[0]), 50, now, [each.detach() for each in queues])
         steer(group, program(now, Prefix()))
         assert len({each.getsockname() for each in group}) == 1
+        assert len(group) == max(before, now)
         found = []
         for each in group:
             try:

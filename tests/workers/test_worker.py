@@ -35,7 +35,7 @@ async def run(folder: Path, program: str, hear: Any = None) -> Worker:
             hear(who, word)
 
     totals = memory(2)
-    made = Worker(Post(2, 2, totals, [("127.0.0.1", 0, totals)]), reactor, heard)
+    made = Worker(Post(2, 2, totals, [("127.0.0.1", 0, (totals, totals)), ("::1", 0, (totals,))]), reactor, heard)
     made.start(Program((sys.executable, "-c", SAYS + program), str(folder), {"HOME": "/"}), 1_000_002, {"idle": "5m"})
     while "ended" not in ended:
         await deferLater(reactor, 0.01)
@@ -62,7 +62,7 @@ pathlib.Path("told").write_text(json.dumps([told, fds, dict(os.environ), os.fsta
     told, descriptors, environment, size = json.loads((tmp_path / "told").read_text())
     assert (told["number"], told["workers"], told["first"]) == (2, 2, 1_000_002)
     assert told["limits"] == {"idle": "5m"}
-    assert told["sockets"] == [["127.0.0.1", 0, 5]]
+    assert told["sockets"] == [["127.0.0.1", 0, [5, 6]], ["::1", 0, [7]]]
     assert descriptors[:6] == [0, 1, 2, told["lifeline"], told["totals"], 5]
     assert environment["HOME"] == "/"
     assert VARIABLE in environment
