@@ -28,7 +28,7 @@ class Now:
     def __init__(self, page: Page) -> None:
         self._page = page
 
-    def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: Asked) -> Answer:
         """The figures of the moment, a page of connections, and the samples that are new to whoever asks.
 
         ``since`` is what ``next`` was in the last answer; ``sort`` and ``page`` are as on the page itself. With
@@ -37,7 +37,8 @@ class Now:
         known, shown = asked.query.get("since", "0"), self._page
         since = int(known) if known.isdecimal() and len(known) <= _LONGEST else 0
         count, samples = shown.history.since(since)
-        reading, view = shown.vitals.read(), table.view(shown.house, asked.query)
+        view = await table.view(shown.house, asked.query)
+        reading = shown.vitals.read()
         body: dict[str, Any] = {
             "unready": unready(shown.house),
             "next": count,

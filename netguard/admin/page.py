@@ -68,9 +68,10 @@ class Page:
         self._secret = secret
         self._wall = wall
 
-    def answer(self, asked: Asked) -> Answer:
+    async def answer(self, asked: Asked) -> Answer:
         """The page of the moment."""
-        live = self.live(self.vitals.read(), table.view(self.house, asked.query))
+        view = await table.view(self.house, asked.query)
+        live = self.live(self.vitals.read(), view)
         parts = {
             **live,
             "hour": _CHARTS + hour(self.history.since(0)[1], self._wall()),
@@ -110,10 +111,11 @@ class Page:
         heads = {kind: _sorter(kind, title, view) for kind, title in _HEADS.items()}
         heads |= {"queued": "Queued", "waits": "Next limit"} | ({"cut": "Cut"} if self._about.may_cut else {})
         rows = [self._row(each, view) for each in view.rows]
+        unheard = "".join(tag("p", f"Not all are here: {escape(why)}", _class="missing") for why in view.unheard)
         if not rows:
-            return tag("p", "Nobody is connected.", _class="none")
+            return unheard or tag("p", "Nobody is connected.", _class="none")
         about = f"{number(view.total)} connection{'' if view.total == 1 else 's'}"
-        return tag("p", about) + html_table("Connections that live", heads, rows) + _pager(view)
+        return unheard + tag("p", about) + html_table("Connections that live", heads, rows) + _pager(view)
 
     def _row(self, row: Row, view: View) -> list[str]:
         state = [] if row.state == "open" else [row.state]

@@ -14,8 +14,8 @@ from netguard.admin.cutting import Cutting
 from netguard.admin.health import Health
 from netguard.admin.history import History
 from netguard.admin.now import Now
-from netguard.admin.page import Page
-from netguard.admin.site import AdminSite, Guarded
+from netguard.admin.page import Page as StatusPage
+from netguard.admin.site import AdminSite, Guarded, Page
 from netguard.process.vitals import Vitals
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Pages(_Service):  # type: ignore[misc]
         vitals, health, cutting = Vitals(house), Health(house), Cutting(house)
         history = History(vitals, reactor)
         history.setServiceParent(self)
-        page = Page(vitals, history, about, cutting.secret)
-        answers: dict[str, dict[str, Callable[[Asked], Answer]]] = {
+        page = StatusPage(vitals, history, about, cutting.secret)
+        answers: dict[str, dict[str, Page]] = {
             "/": {"GET": page.answer},
             "/figures.json": {"GET": Now(page).answer},
             "/healthz": {"GET": health.alive},

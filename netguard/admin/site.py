@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from twisted.internet.defer import ensureDeferred
 from twisted.logger import Logger
 from twisted.web.http import HTTPFactory, Request
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from netguard.admin.access import Access
     from netguard.facts import Facts
 
-Page = Callable[[Asked], Answer]
+Page = Callable[[Asked], Answer | Awaitable[Answer]]
 
 LARGEST = 4096
 """Bytes of what may be posted: a form of one button."""
@@ -69,6 +70,7 @@ class AdminRequest(_Request):  # type: ignore[misc]
     channel: Any
     method: bytes
     path: bytes
+    _gone = False
 
     def gotLength(self, length: int | None) -> None:
         """Keep what is posted in memory, since it is small; what is not ends the connection."""
@@ -82,13 +84,9 @@ class AdminRequest(_Request):  # type: ignore[misc]
         self.channel.when_free(self._reply)
 
     def _reply(self) -> None:
+        """Answer, now or when the page is there."""
         asked = self._asked()
-        try:
-            answer = self._answer(asked)
-        except Exception:  # noqa: BLE001 - one page that is broken ends nothing else
-            _log.failure("netguard: the admin page {path} failed", path=asked.path)
-            answer = line("this page is broken; the log says why", 500)
-        self._send(answer)
+        ensureDeferred(self._answer(asked)).addErrback(_broken, asked).addCallback(self._send)
 
     def _asked(self) -> Asked:
         raw = self.requestHeaders.getAllRawHeaders()
@@ -97,7 +95,7 @@ class AdminRequest(_Request):  # type: ignore[misc]
         method = "GET" if self.method == b"HEAD" else _text(self.method)
         return Asked(method, _text(self.path), _fields(self.uri.partition(b"?")[2]), form, headers)
 
-    def _answer(self, asked: Asked) -> Answer:
+    async def _answer(self, asked: Asked) -> Answer:
         site = self.channel.factory
         if self.clientproto == b"HTTP/1.1" and "host" not in asked.headers:
             return line("HTTP/1.1 needs a Host header", 400)
@@ -111,9 +109,12 @@ class AdminRequest(_Request):  # type: ignore[misc]
         if asked.method not in methods:
             allow = ", ".join([*methods, *(["HEAD"] if "GET" in methods else [])])
             return line(f"only {allow} here", 405, Allow=allow)
-        return methods[asked.method](asked)
+        answer = methods[asked.method](asked)
+        return answer if isinstance(answer, Answer) else await answer
 
     def _send(self, answer: Answer) -> None:
+        if self._gone:
+            return
         self.setResponseCode(answer.code, HTTPStatus(answer.code).phrase.encode())  # Twisted does not know all
         given = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
         for name, value in {**SECURITY, **given, **answer.headers}.items():
@@ -121,6 +122,11 @@ class AdminRequest(_Request):  # type: ignore[misc]
         if self.method != b"HEAD":
             self.write(answer.body)
         self.finish()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Nobody waits for the answer any more."""
+        self._gone = True
+        super().connectionLost(reason)
 
 
 class AdminSite(_Factory):  # type: ignore[misc]
@@ -178,6 +184,12 @@ class Guarded(GuardedFactory):
         discreet = Discreet(self.service.seconds, self.service.figures, verbose=False)
         discreet.sampler = self._reports.sampler  # the sweep has it
         self._reports = discreet
+
+
+def _broken(why: Failure, asked: Asked) -> Answer:
+    """One page that is broken ends nothing else."""
+    _log.failure("netguard: the admin page {path} failed", why, path=asked.path)
+    return line("this page is broken; the log says why", 500)
 
 
 def _text(octets: bytes) -> str:

@@ -19,6 +19,9 @@ SIZE = 20
 FARTHEST = 50
 """Pages at most: who looks for one of more connections sorts the other way, or asks by another column."""
 
+WITHIN = 2.0
+"""Seconds in which a worker has to tell its connections, so that a page comes that somebody waits for."""
+
 _LONGEST = 120
 """Characters of what somebody else says."""
 
@@ -72,6 +75,7 @@ class View:
         pages: how many there are to be had.
         sort: what they are sorted by.
         down: whether the largest stand first.
+        unheard: why connections of some workers are not among them.
     """
 
     rows: tuple[Row, ...]
@@ -80,34 +84,56 @@ class View:
     pages: int
     sort: str
     down: bool
+    unheard: tuple[str, ...] = ()
 
 
-def view(house: Service, asked: Mapping[str, str]) -> View:
+async def view(house: Service, asked: Mapping[str, str]) -> View:
     """The page that was asked for; one that there is not is the nearest that there is.
 
     Args:
-        house: whose connections.
+        house: whose connections, or its workers'.
         asked: ``sort``, a key of :data:`ORDERS`, with ``-`` before it for the largest first; and ``page``.
     """
-    live = house.connections
     word = asked.get("sort", "-age")
     sort, down = word.removeprefix("-"), word.startswith("-")
     if sort not in ORDERS:
         sort, down = "age", True
-    pages = min(FARTHEST, max(1, -(-len(live) // SIZE)))
-    number = asked.get("page", "1")
-    page = min(pages, max(1, int(number))) if number.isdecimal() and len(number) < 6 else 1  # noqa: PLR2004 - no more pages
+    if house.crew is not None:
+        return await _gathered(house.crew, asked, sort, down=down)
+    live = house.connections
+    page, pages = _page(asked, len(live))
     first = (nlargest if down else nsmallest)(page * SIZE, live, key=ORDERS[sort])
-    return View(tuple(map(row, first[(page - 1) * SIZE :])), len(live), page, pages, sort, down)
+    shown = tuple(row(rows.row(each)) for each in first[(page - 1) * SIZE :])
+    return View(shown, len(live), page, pages, sort, down)
 
 
-def row(connection: Any) -> Row:
-    """One connection as a page shows it: what :mod:`netguard.process.rows` tells operators, in fewer words.
+async def _gathered(crew: Any, asked: Mapping[str, str], sort: str, *, down: bool) -> View:
+    """Each worker tells those of its connections that would stand on the page, or before it, if it had them alone."""
+    page, _ = _page(asked, FARTHEST * SIZE)
+    which = "most" if down else "least"
+    answers, unheard = await crew.gather(f"connections sort={sort} {which}={page * SIZE}", WITHIN)
+    total = sum(each["total"] for each in answers)
+    page, pages = _page(asked, total)
+    told = [one for each in answers for one in each["connections"]]
+    told.sort(key=lambda each: rows.rank(each, sort), reverse=down)
+    shown = tuple(row(each) for each in told[(page - 1) * SIZE : page * SIZE])
+    return View(shown, total, page, pages, sort, down, tuple(unheard))
+
+
+def _page(asked: Mapping[str, str], total: int) -> tuple[int, int]:
+    """Which page is to be shown, and how many there are."""
+    pages = min(FARTHEST, max(1, -(-total // SIZE)))
+    number = asked.get("page", "1")
+    known = number.isdecimal() and len(number) < 6  # noqa: PLR2004 - there are not more pages
+    return min(pages, max(1, int(number))) if known else 1, pages
+
+
+def row(told: Mapping[str, Any]) -> Row:
+    """One connection as a page shows it, in fewer words than operators are told.
 
     Args:
-        connection: the connection.
+        told: what :mod:`netguard.process.rows` tells of it.
     """
-    told: dict[str, Any] = rows.row(connection)
     host, port = told["client.address"], told.get("client.port")
     others = {name.removeprefix("client."): value for name, value in told.items() if "." in name}
     about = (f"{name} {str(value)[:_LONGEST]}" for name, value in others.items() if name not in ("address", "port"))

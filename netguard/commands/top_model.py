@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-SORTS = ("age", "received", "sent", "queued", "silent", "stalled", "session")
+SORTS = ("age", "received", "sent", "queued", "silent", "stalled", "session", "peer")
 """By what the connections can be sorted, in the order in which the key goes through them."""
 _LONGEST = 40
 """Characters of a search."""

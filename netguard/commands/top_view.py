@@ -58,7 +58,7 @@ def _flow(way: int) -> Callable[[Model, Mapping[str, Any]], str]:
 
 COLUMNS = (
     Column("session", 9, lambda _, row: str(row["session"]), "session"),
-    Column("client", 18, lambda _, row: str(row["client.address"]), left=True),
+    Column("client", 18, lambda _, row: str(row["client.address"]), "peer", left=True),
     Column("age", 7, lambda _, row: span(row["age"]), "age"),
     Column("in/s", 6, _flow(0)),
     Column("out/s", 6, _flow(1)),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from heapq import nlargest
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from heapq import nlargest, nsmallest
 from typing import TYPE_CHECKING, Any
 
 from attrs import asdict
@@ -51,8 +51,9 @@ class Operator:
             Command("status", "", "How the service is: its figures since it began.", self.status),
             Command(
                 "connections",
-                "[sort=KEY] [most=N] [match=TEXT]",
-                f"The connections: every tally, and what each guard waits for. KEY is one of {', '.join(SORTS)}.",
+                "[sort=KEY] [most=N] [least=N] [match=TEXT]",
+                "The connections: every tally, and what each guard waits for; those with the most, or the least, of KEY"
+                f" first, which is one of {', '.join(SORTS)}.",
                 self.connections,
             ),
             Command("cut", "SESSION", "End one connection at once.", self.cut, changes=True),
@@ -102,13 +103,13 @@ class Operator:
         sort, match = call.keyed.get("sort"), call.keyed.get("match", "")
         if sort is not None and sort not in SORTS:
             raise ControlError(f"{sort[:40]!r} is no key to sort by: {', '.join(SORTS)}")
-        most = number(call.keyed["most"]) if "most" in call.keyed else None
+        pick, wanted = window(call)
         key = SORTS[sort or "session"]
         live = self._house.connections
-        found: list[tuple[float, int, Connection]] = []
+        found: list[tuple[Any, int, Connection]] = []
         async for part in self._slices(live, SLICE):
             found += [(key(each), each.number, each) for each in part if match in f"{each.host} {each.number}"]
-        chosen = nlargest(most or len(found), found, key=lambda each: each[:2]) if sort or most else found
+        chosen = pick(wanted or len(found), found, key=lambda each: each[:2]) if sort or wanted else found
         parts = self._slices([each for _, _, each in chosen], DESCRIBED)
         rows = [", ".join([json.dumps(row(each)) for each in part if each.state != "ended"]) async for part in parts]
         return {"total": len(live), "matching": len(found), "connections": Rows(filter(None, rows))}
@@ -218,6 +219,25 @@ class Operator:
     def help(self, _call: Call) -> Mapping[str, object]:
         """The table."""
         return {"commands": [{"command": each.synopsis, "help": each.help} for each in self.commands]}
+
+
+def window(call: Call) -> tuple[Callable[..., list[Any]], int | None]:
+    """Which of the connections are wanted.
+
+    Args:
+        call: what was asked, perhaps with ``most`` or ``least``.
+
+    Returns:
+        What picks them, and how many; None for all.
+
+    Raises:
+        ControlError: it is both, or no number.
+    """
+    if {"most", "least"} <= call.keyed.keys():
+        raise ControlError("write most=N or least=N")
+    least = "least" in call.keyed
+    text = call.keyed.get("least" if least else "most")
+    return nsmallest if least else nlargest, None if text is None else number(text)
 
 
 def _reloaded(troubles: Sequence[str]) -> Mapping[str, object]:

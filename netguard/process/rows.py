@@ -21,7 +21,7 @@ _MARKS: Mapping[Any, tuple[str, Callable[[Connection], int]]] = {
     plan.written: ("written", lambda connection: connection.written),
 }
 
-SORTS: Mapping[str, Callable[[Connection], float]] = {
+SORTS: Mapping[str, Callable[[Connection], Any]] = {
     "age": lambda connection: connection.age,
     "received": lambda connection: connection.received,
     "sent": lambda connection: connection.sent,
@@ -29,8 +29,20 @@ SORTS: Mapping[str, Callable[[Connection], float]] = {
     "silent": lambda connection: connection.silent,
     "stalled": lambda connection: connection.stalled,
     "session": lambda connection: connection.number,
+    "peer": lambda connection: (connection.host or "", connection.port or 0),
 }
-"""By what a list may be sorted; the most of it comes first."""
+"""By what a list may be sorted."""
+
+
+def rank(told: Mapping[str, Any], sort: str) -> tuple[Any, int]:
+    """Where a connection stands in a list that is sorted; the younger of two that are equal has more.
+
+    Args:
+        told: its row.
+        sort: a key of :data:`SORTS`.
+    """
+    peer = (told["client.address"], told.get("client.port") or 0)
+    return (peer if sort == "peer" else told[sort], told["session"])
 
 
 def row(connection: Connection) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from twisted.internet.defer import Deferred, fail, succeed
 
 from netguard.process.commands import ControlError
+from netguard.workers.asking import WITHIN
 from netguard.workers.worker import Post, Worker
 
 if TYPE_CHECKING:
@@ -156,18 +157,19 @@ class Place:
         if self.worker is not None and not self.worker.ended:
             self.worker.kill()
 
-    def ask(self, command: str) -> Deferred[Any]:
+    def ask(self, command: str, within: float = WITHIN) -> Deferred[Any]:
         """Give the worker a command.
 
         Args:
             command: the line.
+            within: seconds in which it has to be answered.
 
         Returns:
             Fires with the answer, or fails with ControlError.
         """
         if self.worker is None or not self.serves:
             return fail(ControlError(f"worker {self.number} does not serve at the moment"))
-        return self.worker.line.ask(command)
+        return self.worker.line.ask(command, within)
 
     def follow(self, command: str, hear: Callable[[bytes], object]) -> Question:
         """Give a command whose answer goes on and on, to a worker that serves.

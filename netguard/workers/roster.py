@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.threads import blockingCallFromThread
 
 from netguard.process.commands import ControlError
+from netguard.workers.asking import WITHIN
 from netguard.workers.steering import worker_of
 
 if TYPE_CHECKING:
@@ -43,17 +44,49 @@ class Roster:
         """
         return DeferredList([each.tell_figures() for each in self.places if each.serves])
 
-    def ask_all(self, command: str) -> Deferred[list[tuple[bool, Any]]]:
+    def ask_all(self, command: str, within: float = WITHIN) -> Deferred[list[tuple[bool, Any]]]:
         """Give a command to every worker that serves.
 
         Args:
             command: the line.
+            within: seconds in which each has to answer.
 
         Returns:
             Fires with pairs: whether it could be carried out, and the answer or the failure.
         """
-        asked = [each.ask(command) for each in self.places if each.serves]
+        asked = [each.ask(command, within) for each in self.places if each.serves]
         return DeferredList(asked, consumeErrors=True)
+
+    async def gather(self, command: str, within: float = WITHIN) -> tuple[list[Any], list[str]]:
+        """Give a command to every worker that serves.
+
+        Args:
+            command: the line.
+            within: seconds in which each has to answer.
+
+        Returns:
+            The answers, and why others have not answered so.
+        """
+        told = await self.ask_all(command, within)
+        return [answer for good, answer in told if good], [str(why.value) for good, why in told if not good]
+
+    def owner(self, session: int) -> int:
+        """The place, from 0, of the worker whose session it is: each counts in steps of how many there are."""
+        return (session - 1) % self.workers
+
+    def expel(self, session: int) -> Deferred[Any]:
+        """Have a connection cut.
+
+        Args:
+            session: its number.
+
+        Returns:
+            Fires when that is done, or fails with ControlError.
+
+        Raises:
+            ControlError: whose it would be does not serve now.
+        """
+        return self.serving(self.owner(session)).ask(f"cut {session}")
 
     def place_of(self, host: str) -> Place:
         """Where the connections of a peer come to.

@@ -1,13 +1,9 @@
-"""The control socket's commands for a service that has workers: each is given to those whom it concerns.
-
-A session's number says which worker has it: each counts in steps of how many there are.
-"""
+"""The control socket's commands for a service that has workers: each is given to those whom it concerns."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from heapq import nlargest
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,7 +11,8 @@ from twisted.internet.defer import Deferred
 
 from netguard.process.commands import Call, Command, ControlError
 from netguard.process.control_session import Rows
-from netguard.process.operator import number
+from netguard.process.operator import number, window
+from netguard.process.rows import rank
 
 if TYPE_CHECKING:
     from netguard.process.live_events import LiveEvents
@@ -73,11 +70,10 @@ class Spreading:
 
     async def _all(self, command: str) -> list[Mapping[str, Any]]:
         """What those answer who serve; who does not answer is an error, since the answer would not be whole."""
-        answers = await self._crew.ask_all(command)
-        for good, told in answers:
-            if not good:
-                raise ControlError(str(told.value))
-        return [told for _, told in answers]
+        answers, troubles = await self._crew.gather(command)
+        if troubles:
+            raise ControlError(troubles[0])
+        return answers
 
     async def connections(self, _do: Do, call: Call) -> Mapping[str, object]:
         """Everybody's, in one list."""
@@ -85,20 +81,17 @@ class Spreading:
         told = await self._all(" ".join(["connections", *words]))
         rows = [row for each in told for row in each["connections"]]
         for row in rows:
-            row["worker"] = self._at(row["session"]) + 1
-        key = call.keyed.get("sort", "session")
-        if "sort" in call.keyed or "most" in call.keyed:
-            rows = nlargest(int(call.keyed.get("most", len(rows))), rows, key=lambda row: (row[key], row["session"]))
+            row["worker"] = self._crew.owner(row["session"]) + 1
+        pick, wanted = window(call)
+        if "sort" in call.keyed or wanted:
+            key = call.keyed.get("sort", "session")
+            rows = pick(wanted or len(rows), rows, key=lambda row: rank(row, key))
         texts = [", ".join(map(json.dumps, rows[at : at + 50])) for at in range(0, len(rows), 50)]
         return {**{key: sum(each[key] for each in told) for key in ("total", "matching")}, "connections": Rows(texts)}
 
-    def _at(self, session: int) -> int:
-        return (session - 1) % self._crew.workers
-
     def cut(self, _do: Do, call: Call) -> Deferred[Any]:
         """By whoever has it."""
-        session = number(call.words[0])
-        return self._crew.serving(self._at(session)).ask(f"cut {session}")
+        return self._crew.expel(number(call.words[0]))
 
     async def penalties(self, _do: Do, call: Call) -> Mapping[str, object]:
         """Everybody's."""

@@ -10,7 +10,9 @@ from netguard.admin.asked import Asked
 from netguard.admin.cutting import Cutting
 from netguard.errors import Expelled
 from netguard.policy import Policy
+from netguard.process.commands import ControlError
 from netguard.testing import connect
+from tests.coroutines import at_once
 
 if TYPE_CHECKING:
     from netguard.testing.dialogue import Dialogue
@@ -28,7 +30,7 @@ def posted(there: Dialogue, form: dict[str, str], headers: dict[str, str] | None
     cutting = Cutting(there.factory.service)
     number = str(there.connection.number) if there.connection is not None else ""
     given = {"session": number, "secret": cutting.secret, **form}
-    code = cutting.cut(Asked("POST", "/cut", form=given, headers=headers or {"host": "localhost:9113"})).code
+    code = at_once(cutting.cut(Asked("POST", "/cut", form=given, headers=headers or {"host": "localhost:9113"}))).code
     there.advance()
     return code
 
@@ -38,7 +40,7 @@ def test_our_own_form_cuts(there: Dialogue, logged: Logged) -> None:
     cutting = Cutting(there.factory.service)
     assert there.connection is not None
     form = {"session": str(there.connection.number), "secret": cutting.secret, "sort": "-sent&x=\r\n", "page": "2"}
-    answer = cutting.cut(Asked("POST", "/cut", form=form))
+    answer = at_once(cutting.cut(Asked("POST", "/cut", form=form)))
     assert (answer.code, answer.headers) == (303, {"Location": "/?sort=-sent%26x%3D%0D%0A&page=2#connections"})
     there.advance()
     assert there.lost
@@ -89,7 +91,31 @@ def test_a_session_is_a_number(session: str, there: Dialogue) -> None:
 def test_who_has_gone_meanwhile_is_gone(there: Dialogue, logged: Logged) -> None:
     """That is no mistake."""
     assert posted(there, {"session": "999999999"}) == 303
-    assert [each["outcome"] for each in logged.named("command")] == ["no such session"]
+    assert [each["outcome"] for each in logged.named("command")] == ["there is no session 999999999"]
+    assert not there.lost
+
+
+class Crew:
+    """Workers."""
+
+    def __init__(self) -> None:
+        self.expelled: list[int] = []
+
+    async def expel(self, session: int) -> None:
+        """Have it cut."""
+        if session == 9:
+            raise ControlError("there is no session 9")
+        self.expelled.append(session)
+
+
+def test_workers_cut_what_is_theirs(there: Dialogue, logged: Logged) -> None:
+    """And say when they have no such session."""
+    house = there.factory.service
+    house.crew = Crew()
+    assert [posted(there, {"session": session}) for session in ("7", "9")] == [303, 303]
+    assert house.crew.expelled == [7]
+    told = [(each["command"], each["outcome"]) for each in logged.named("command")]
+    assert told == [("cut 7", "done"), ("cut 9", "there is no session 9")]
     assert not there.lost
 
 

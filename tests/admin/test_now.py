@@ -16,6 +16,7 @@ from netguard.admin.page import Page
 from netguard.policy import Policy
 from netguard.process.vitals import Vitals
 from netguard.testing import connect
+from tests.coroutines import at_once
 
 
 class Site:
@@ -34,7 +35,7 @@ class Site:
 
     def ask(self, **query: str) -> Any:
         """What is answered."""
-        answer = self.now.answer(Asked("GET", "/figures.json", query))
+        answer = at_once(self.now.answer(Asked("GET", "/figures.json", query)))
         assert answer.kind == "application/json"
         return json.loads(answer.body)
 

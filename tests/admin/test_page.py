@@ -16,11 +16,13 @@ from netguard.admin.history import History
 from netguard.admin.page import Page
 from netguard.admin.table import ORDERS, SIZE
 from netguard.policy import Policy
+from netguard.process.rows import row
 from netguard.process.vitals import Vitals
 from netguard.service import Service
 from netguard.testing import connect
 from netguard.verdict import Verified
 from netguard.wire.ident import UserId
+from tests.coroutines import at_once
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;\u202e"
 VOID = {"meta", "link", "input", "img"}
@@ -73,7 +75,7 @@ def page_of(house: Service, about: About | None = None) -> Page:
 
 def shown(page: Page, /, **query: str) -> Tree:
     """What it shows."""
-    answer = page.answer(Asked("GET", "/", query))
+    answer = at_once(page.answer(Asked("GET", "/", query)))
     assert answer.kind == "text/html; charset=utf-8"
     return Tree(answer.body.decode())
 
@@ -148,6 +150,26 @@ def test_a_button_cuts_where_that_is_allowed() -> None:
     assert (fields["secret"], fields["sort"], fields["page"]) == ("a-secret", "sent", "1")
     (button,) = tree.all("button")
     assert button == {"aria-label": f"Cut session {fields['session']}"}
+
+
+def test_what_workers_do_not_tell_is_said() -> None:
+    """Whether others have told something or not; what they say is text."""
+
+    class Crew:
+        def __init__(self, *told: Any) -> None:
+            self.told = told
+
+        async def gather(self, _command: str, _within: float) -> Any:
+            return self.told, ["worker 2: <b>no answer</b>"]
+
+    house = crowd(1)
+    (one,) = [row(each) for each in house.connections]
+    for told in ([], [{"total": 1, "connections": [one]}]):
+        house.crew = Crew(*told)
+        tree = shown(page_of(house))
+        assert "Not all are here: worker 2: <b>no answer</b>" in tree.text
+        assert "Nobody is connected." not in tree.text
+        assert len(tree.all("table")) == len(told)
 
 
 def test_who_is_being_cut_cannot_be_cut_again() -> None:

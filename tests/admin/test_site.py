@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from netguard.admin.access import Access
 from netguard.admin.asked import Answer, Asked, line
-from netguard.admin.site import LARGEST, AdminSite, Guarded
+from netguard.admin.site import LARGEST, AdminSite, Guarded, Page
 from netguard.errors import Idle, NoFirstByte, ReceivingTooSlow
 from netguard.testing import connect
 
@@ -124,6 +125,39 @@ def test_a_page_that_is_broken_ends_nothing_else(logged: Logged) -> None:
     there.feed(b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n")
     assert b" 200 " in there.taken
     assert [str(each.value) for each in logged.take_failures(RuntimeError)] == ["/broken"]
+
+
+class Slow:
+    """A site whose page comes when it is told to."""
+
+    def __init__(self) -> None:
+        self.page: Deferred[Answer] = Deferred()
+        clock = Clock()
+        pages: dict[str, dict[str, Page]] = {"/slow": {"GET": self.answer}, "/quick": {"GET": lambda _: line("quick")}}
+        self.there = connect(Guarded(AdminSite(pages, Access(), clock), clock))
+        self.there.feed(b"".join(b"GET /%s HTTP/1.1\r\n" % each + HOST + b"\r\n" for each in (b"slow", b"quick")))
+        assert self.there.taken == b""
+
+    async def answer(self, _asked: Asked) -> Answer:
+        """Wait."""
+        return await self.page
+
+
+def test_a_page_may_come_later() -> None:
+    """Those that were asked for behind it wait."""
+    slow = Slow()
+    slow.page.callback(line("slow"))
+    slow.there.advance(1)
+    assert slow.there.taken.index(b"slow") < slow.there.taken.index(b"quick")
+
+
+def test_a_page_that_nobody_waits_for_any_more_is_not_sent() -> None:
+    """Nor is what was asked for behind it."""
+    slow = Slow()
+    slow.there.vanish()
+    slow.page.callback(line("slow"))
+    slow.there.advance(1)
+    assert slow.there.taken == b""
 
 
 def test_pages_are_answered_one_after_the_other() -> None:

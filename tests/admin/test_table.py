@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from heapq import nlargest, nsmallest
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 
-from netguard.admin.table import FARTHEST, ORDERS, SIZE, row, view
+from netguard.admin import table
+from netguard.admin.table import FARTHEST, ORDERS, SIZE, WITHIN, View, row
 from netguard.policy import Policy
+from netguard.process import rows
 from netguard.service import Service
 from netguard.testing import connect
 from netguard.verdict import Verified
 from netguard.wire.ident import UserId
+from tests.coroutines import at_once
+
+if TYPE_CHECKING:
+    from netguard.testing.dialogue import Dialogue
 
 
 def crowd(count: int) -> tuple[Service, list[Any]]:
@@ -28,6 +35,11 @@ def crowd(count: int) -> tuple[Service, list[Any]]:
         connections.append(wrapper.connection)
         clock.advance(0.05)
     return factory.service, connections
+
+
+def view(house: Service, asked: dict[str, str]) -> View:
+    """A page of them."""
+    return at_once(table.view(house, asked))
 
 
 @pytest.mark.parametrize("sort", list(ORDERS))
@@ -68,6 +80,78 @@ def test_nobody_is_a_page_too() -> None:
     assert view(Service(Clock), {}).rows == ()
 
 
+class Crew:
+    """Workers who have each some of the connections, and others who do not answer.
+
+    Args:
+        shares: the connections of each.
+        troubles: why others have not answered.
+    """
+
+    def __init__(self, shares: list[list[Any]], *troubles: str) -> None:
+        self._shares = shares
+        self._troubles = list(troubles)
+        self.asked = ""
+
+    async def gather(self, command: str, within: float) -> tuple[list[Any], list[str]]:
+        """Answer as operators are answered."""
+        assert within == WITHIN
+        self.asked = command
+        (_, order, many) = command.split()
+        sort, (which, count) = order.removeprefix("sort="), many.split("=")
+        pick = {"most": nlargest, "least": nsmallest}[which]
+        parts = [pick(int(count), each, key=rows.SORTS[sort]) for each in self._shares]
+        told = [{"total": len(each), "connections": list(map(rows.row, each))} for each in parts]
+        for part, each in zip(told, self._shares, strict=True):
+            part["total"] = len(each)
+        return told, self._troubles
+
+
+def with_workers(connections: list[Any], *troubles: str) -> Any:
+    """A service that has these at two of its workers."""
+    house: Any = Service(Clock)
+    house.crew = Crew([connections[::2], connections[1::2]], *troubles)
+    return house
+
+
+@pytest.mark.parametrize("word", [*ORDERS, *(f"-{each}" for each in ORDERS)])
+def test_workers_tell_what_one_process_would_show(word: str) -> None:
+    """Whatever the order, on every page, whoever has which; of two that are equal, the younger has more."""
+    house, connections = crowd(2 * SIZE + 3)
+    theirs = with_workers(connections)
+    sort, down = word.removeprefix("-"), word.startswith("-")
+    connections.sort(key=lambda each: (rows.SORTS[sort](each), each.number), reverse=down)
+    for page, shown in ("1", 1), ("2", 2), ("3", 3), ("7", 3):
+        asked = {"sort": word, "page": page}
+        ours, gathered = view(house, asked), view(theirs, asked)
+        expected = connections[(shown - 1) * SIZE : shown * SIZE]
+        assert [each.session for each in gathered.rows] == [each.number for each in expected]
+        assert (gathered.page, gathered.pages, gathered.total) == (ours.page, ours.pages, ours.total)
+    assert theirs.crew.asked.split()[1] == f"sort={sort}"
+
+
+def test_no_more_is_asked_of_a_worker_than_the_page_needs() -> None:
+    """However many connections it has, and whatever page is asked for."""
+    _, connections = crowd(SIZE)
+    theirs = with_workers(connections)
+    view(theirs, {"page": "2"})
+    assert theirs.crew.asked == f"connections sort=age most={2 * SIZE}"
+    view(theirs, {"page": "99999", "sort": "peer"})
+    assert theirs.crew.asked == f"connections sort=peer least={FARTHEST * SIZE}"
+
+
+def test_a_worker_that_does_not_answer_is_told_of() -> None:
+    """The others' connections are there."""
+    _, connections = crowd(3)
+    found = view(with_workers(connections, "worker 3: no answer within 2s"), {})
+    assert (len(found.rows), found.unheard) == (3, ("worker 3: no answer within 2s",))
+
+
+def of(there: Dialogue) -> Any:
+    """The connection of somebody."""
+    return there.connection
+
+
 def test_what_others_say_is_bounded_and_printable() -> None:
     """A name, an ident claim, and where the socket comes from."""
     there = connect(Policy.from_options({"idle": "1h"}))
@@ -77,7 +161,7 @@ def test_what_others_say_is_bounded_and_printable() -> None:
         ident=UserId("UNIX", "UTF-8", b"<script>\x1b[2J\n" + b"a" * 5000),
         claimed=IPv4Address("TCP", "203.0.113.9", 999),
     )
-    found = row(connection)
+    found = row(rows.row(connection))
     assert found.about.startswith("network.peer.address 192.0.2.1")
     assert "name <b>host</b>.example" in found.about
     assert "\\x1b" in found.about
@@ -88,11 +172,11 @@ def test_what_others_say_is_bounded_and_printable() -> None:
 def test_a_peer_without_a_port_has_none() -> None:
     """Such as one on a UNIX socket."""
     there = connect(Policy.from_options({"idle": "1h"}), address=UNIXAddress(b"/run/x"))
-    assert row(there.connection).peer == "unix"
+    assert row(rows.row(of(there))).peer == "unix"
     there.advance(3)
     there.feed(b"hello")
     there.advance(2)
-    found = row(there.connection)
+    found = row(rows.row(of(there)))
     assert (found.state, found.received, found.sent, found.queued, round(found.age)) == ("open", 5, 5, 0, 5)
     assert found.waits is not None
     assert found.waits[0] == "IdleTimeout"
@@ -102,4 +186,4 @@ def test_a_peer_without_a_port_has_none() -> None:
 def test_where_nobody_waits_for_anything_that_is_said() -> None:
     """A mark of bytes is no moment."""
     there = connect(Policy.from_options({"max-in": "1MiB"}))
-    assert row(there.connection).waits is None
+    assert row(rows.row(of(there))).waits is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,17 +86,24 @@ INKS = [
 """Text, and what it stands on."""
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int, int]]:
+@contextmanager
+def watched(folder: Path, *more: str) -> Iterator[tuple[Server, int, int]]:
     """A server, the port of its pages, and its own."""
-    site = Site.make(tmp_path_factory.mktemp("site"))
+    site = Site.make(folder)
     token = site.folder / "token"
     token.touch(0o600)
     token.write_text(TOKEN)
-    words = ["--admin", "tcp:0", "--admin-token", str(token), "--admin-may-cut", "--max-per-peer", "3"]
+    words = ["--admin", "tcp:0", "--admin-token", str(token), "--admin-may-cut", *more]
     with serving(*site.options, "--listen", "tcp:0:interface=127.0.0.1", *words, cwd=site.folder) as server:
         admin, port = server.ports(2)
         yield server, admin, port
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int, int]]:
+    """One that lets three of a peer in."""
+    with watched(tmp_path_factory.mktemp("site"), "--max-per-peer", "3") as server:
+        yield server
 
 
 def newcomer(stack: ExitStack, port: int) -> socket.socket:
@@ -143,6 +150,24 @@ def test_an_operator_clicks_through(served: tuple[Server, int, int], driver: Any
         _by_keyboard(driver, find)
         _looks(driver)
         assert [each["message"] for each in driver.get_log("browser") if each["level"] == "SEVERE"] == []
+
+
+def test_connections_of_workers_are_cut_by_their_buttons(tmp_path: Path, driver: Any) -> None:
+    """As those of one process are."""
+    with watched(tmp_path, "--workers", "2") as (_, admin, port), ExitStack() as stack:
+        peers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE, (f"127.0.0.{n}", 0)))
+            for n in range(1, 9)
+        ]
+        driver.get(f"http://operator:{TOKEN}@127.0.0.1:{admin}/?sort=peer")
+        buttons = lambda: driver.find_elements(By.CSS_SELECTOR, "#connections tbody button")  # noqa: E731
+        wait(driver, lambda: len(buttons()) == 8)
+        for peer in peers[:2]:
+            wait(driver, lambda: [buttons()[0].click()])  # unless it was another page's by then
+            wait(driver, lambda: driver.switch_to.alert).accept()
+            peer.recv(1000)
+            assert is_reset(peer)
+        wait(driver, lambda: len(buttons()) == 6)
 
 
 def is_reset(peer: socket.socket) -> bool:

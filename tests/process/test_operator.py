@@ -108,6 +108,19 @@ def test_connections_are_sorted_cut_short_and_searched(desk: Desk) -> None:
     assert desk.ask("connections match=nobody")["connections"] == []
 
 
+def test_the_least_come_first_where_that_is_asked(desk: Desk) -> None:
+    """Of any key; the most and the least at a time are a mistake."""
+    desk.connect("198.51.100.70").feed(b"123")
+    desk.connect("198.51.100.8").feed(b"12345")
+    assert [each["received"] for each in desk.ask("connections sort=received least=2")["connections"]] == [0, 3]
+    (last,) = desk.ask("connections sort=peer most=1")["connections"]
+    assert last["client.address"] == "198.51.100.8"
+    sessions = [each["session"] for each in desk.ask("connections least=2")["connections"]]
+    assert sessions == sorted(sessions)
+    with pytest.raises(ControlError, match="write most=N or least=N"):
+        desk.ask("connections most=1 least=1")
+
+
 def test_one_that_ends_meanwhile_is_left_out() -> None:
     """A list is made over several turns of the reactor."""
     desk = Desk(Policy(IdleTimeout("5m")))

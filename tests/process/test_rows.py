@@ -13,7 +13,7 @@ from netguard.guards.first_byte_timeout import FirstByteTimeout
 from netguard.guards.idle_timeout import IdleTimeout
 from netguard.guards.write_stall import WriteStall
 from netguard.policy import Policy
-from netguard.process.rows import SORTS, row, waits
+from netguard.process.rows import SORTS, rank, row, waits
 from netguard.testing import connect
 from netguard.verdict import Verified
 from netguard.wire.ident import UserId
@@ -91,6 +91,17 @@ def test_a_unix_peer_and_one_without_a_transport_are_shown() -> None:
 
 
 def test_every_key_sorts() -> None:
-    """Each is a figure of a connection."""
-    peer: Any = connect(IdleTimeout("5m"))
-    assert all(key(peer.connection) >= 0 for key in SORTS.values())
+    """Rows stand in the same order as the connections that they tell of."""
+    peers: list[Any] = [connect(IdleTimeout("5m"), address=IPv4Address("TCP", "192.0.2.7", n)) for n in (9, 10)]
+    first, second = (each.connection for each in peers)
+    for name, key in SORTS.items():
+        ranks = [rank(row(each), name) for each in (first, second)]
+        assert (ranks[0] < ranks[1]) == ((key(first), first.number) < (key(second), second.number))
+
+
+def test_a_peer_without_a_port_has_a_rank() -> None:
+    """One on a UNIX socket."""
+    peer = connect(IdleTimeout("5m"), address=UNIXAddress(b"/run/x"))
+    connection: Any = peer.connection
+    assert rank(row(connection), "peer") == (("unix", 0), connection.number)
+    assert SORTS["peer"](connection) == ("", 0)

@@ -29,7 +29,7 @@ class Line:
         self.refuses = False
         self.answer: Deferred[Any] = Deferred()
 
-    def ask(self, command: str) -> Deferred[Any]:
+    def ask(self, command: str, _within: float) -> Deferred[Any]:
         """Remember it."""
         self.asked.append(command)
         return fail(ControlError("busy")) if self.refuses else succeed({})

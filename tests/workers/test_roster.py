@@ -23,7 +23,7 @@ class Place:
         self.serves = serves
         self.heard = 0
 
-    def ask(self, command: str) -> Deferred[Any]:
+    def ask(self, command: str, _within: float = 0) -> Deferred[Any]:
         """Answer."""
         good: Deferred[Any] = succeed({command: self.answer})
         return fail(self.answer) if isinstance(self.answer, Exception) else good
@@ -47,6 +47,7 @@ async def test_all_who_serve_are_asked() -> None:
     first, second = await made.ask_all("status")
     assert first == (True, {"status": 1})
     assert not second[0]
+    assert await made.gather("status") == ([{"status": 1}], ["no"])
     await made.collect()
     assert [each.heard for each in made.places] == [1, 0, 1]
 
@@ -60,6 +61,15 @@ def test_somebody_is_found_or_it_is_said_who_is_not_there() -> None:
         made.place_of(mine[0])
     with pytest.raises(ControlError, match="worker 3 does not serve"):
         made.serving(2)
+
+
+async def test_a_connection_is_cut_by_whoever_has_it() -> None:
+    """Its number says who that is."""
+    made = roster(Place(1, serves=False), Place(2))
+    assert made.owner(1_000_004) == 1
+    assert await made.expel(1_000_004) == {"cut 1000004": 2}
+    with pytest.raises(ControlError, match="worker 1 does not serve"):
+        made.expel(3)
 
 
 async def test_a_reload_waits_for_all() -> None:
