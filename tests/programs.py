@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -27,12 +29,17 @@ def path_of(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
+_FIRST, _LAST = 15_000, 32_767
+_next = count(os.getpid() * 101)
+
+
 def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as free:
-        free.bind((LOOPBACK, 0))
-        port: int = free.getsockname()[1]
-        return port
+    """A port that nobody has, none of those that the kernel gives to whoever wants any: nobody gets it meanwhile."""
+    while True:
+        port = _FIRST + next(_next) % (_LAST - _FIRST)
+        with socket.socket() as free, suppress(OSError):
+            free.bind((LOOPBACK, port))
+            return port
 
 
 @contextmanager
