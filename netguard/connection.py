@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
 from twisted.internet.interfaces import ISSLTransport
 
 from netguard import plan
 from netguard.errors import OpeningFailed
-from netguard.facts import Facts, Way
+from netguard.facts import NO_PAUSES, Facts, Pauses, Way
 from netguard.taps import EVERY, Whole
 from netguard.verbs import Misdeed
 
@@ -80,24 +81,24 @@ class Connection(Facts):
         """Stop one direction until ``who`` resumes it; a guard in observe mode only says that it would."""
         if who in self.house.observed:
             self.house.report(self, "would_pause", guard=who, way=way)
-        elif (who, way) not in self._pauses and self.admitted:
-            held = self.paused(way)
-            self._pauses = self._pauses | {(who, way)}
-            if not held:
+        elif (who, way) not in self._pauses.held and self.admitted:
+            before = self.paused(way)
+            self._pauses = evolve(self._pauses, held=self._pauses.held | {(who, way)})
+            if not before:
                 self._hold(way)
 
     def _hold(self, way: Way) -> None:
         if way == "in":
-            self.deaf_since = self.house.reactor.seconds()
+            self._pauses = evolve(self._pauses, deaf_since=self.house.reactor.seconds())
             self.meter.hold_reading()
         else:
             self.meter.hold_writing()
 
     def resume(self, who: str, way: Way = "in") -> None:
         """Take back ``who``'s pause; what others paused stays paused."""
-        if (who, way) not in self._pauses:
+        if (who, way) not in self._pauses.held:
             return
-        self._pauses = self._pauses - {(who, way)}
+        self._pauses = evolve(self._pauses, held=self._pauses.held - {(who, way)})
         if self.paused(way) or not self.admitted:
             return
         if way == "out":
@@ -109,17 +110,18 @@ class Connection(Facts):
 
     def _listen_again(self) -> None:
         now = self.house.reactor.seconds()
-        meter = self.meter
-        if meter.incoming is not None and self.deaf_since is not None:
+        meter, since = self.meter, self._pauses.deaf_since
+        if meter.incoming is not None and since is not None:
             began, base = meter.incoming
-            meter.incoming = (began + now - max(began, self.deaf_since), base)
-        self.deaf_since = None
+            meter.incoming = (began + now - max(began, since), base)
+        self._pauses = Pauses(self._pauses.held) if self._pauses.held else NO_PAUSES
         meter.active = now
         meter.due = now
 
     def paused(self, way: Way) -> bool:
         """Whether somebody holds one direction back."""
-        return bool(self._pauses) and any(each == way for _, each in self._pauses)
+        held = self._pauses.held
+        return bool(held) and any(each == way for _, each in held)
 
     def cut(self, reason: Reason) -> bool:
         """End the connection now, by an abort; the application's connectionLost gets the reason.
@@ -256,7 +258,7 @@ class Connection(Facts):
         if self.state == "open":
             meter.received_mark = self._plan.received_mark
             meter.sent_mark = self._plan.sent_mark
-            if self._pauses and self.paused("out"):
+            if self.paused("out"):
                 meter.hold_writing()
 
     def look(self, now: float) -> None:

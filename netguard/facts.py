@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from attrs import frozen
+
 from netguard.peer import Addressed, Caller, Known, Peer, address_of, named
 from netguard.plan import EMPTY, NOTHING
 
@@ -46,7 +48,20 @@ class House(Protocol):
         """Tell that code called for this connection raised; the exception is the current one."""
 
 
-_NOBODY: frozenset[tuple[str, Way]] = frozenset()
+@frozen
+class Pauses:
+    """Who holds which direction of a connection back.
+
+    Args:
+        held: the holders, each with its direction.
+        deaf_since: the moment since which nobody reads; None while somebody does.
+    """
+
+    held: frozenset[tuple[str, Way]] = frozenset()
+    deaf_since: float | None = None
+
+
+NO_PAUSES = Pauses()
 
 
 class Facts(Addressed):
@@ -66,7 +81,6 @@ class Facts(Addressed):
         "_pauses",
         "_plan",
         "_settlers",
-        "deaf_since",
         "house",
         "known",
         "meter",
@@ -85,9 +99,8 @@ class Facts(Addressed):
     reason: Reason | None
     settled_at: float | None
     secured: float | None
-    deaf_since: float | None
     parting: bool
-    _pauses: frozenset[tuple[str, Way]]
+    _pauses: Pauses
     _plan: Plan
     _ends: Calls
     _settlers: Calls
@@ -108,8 +121,8 @@ class Facts(Addressed):
             self._kind = None
         self._plan = EMPTY
         self._ends = self._settlers = NOTHING
-        self._pauses = _NOBODY
-        self.known = self.reason = self.settled_at = self.secured = self.deaf_since = None
+        self._pauses = NO_PAUSES
+        self.known = self.reason = self.settled_at = self.secured = None
         self.parting = False
         self.state = "opening"
 
@@ -146,7 +159,7 @@ class Facts(Addressed):
     @property
     def pauses(self) -> frozenset[tuple[str, Way]]:
         """Who holds which direction back."""
-        return self._pauses
+        return self._pauses.held
 
     @property
     def now(self) -> float:
@@ -161,7 +174,7 @@ class Facts(Addressed):
     @property
     def listening(self) -> bool:
         """Whether nobody has paused the reading."""
-        return self.deaf_since is None
+        return self._pauses.deaf_since is None
 
     @property
     def silent(self) -> float:

@@ -79,7 +79,7 @@ class Wrapper(WritingMeter):
         caller: the peer, where it was met before.
     """
 
-    __slots__ = ("__weakref__", "early", "protocol")
+    __slots__ = ("early", "protocol")
 
     connection: Connection
     protocol: Any

@@ -117,12 +117,11 @@ class Dialogue:
 
 
 _heard: weakref.WeakSet[Dialogue] = weakref.WeakSet()
-_dialogues: weakref.WeakKeyDictionary[Wrapper, weakref.ref[Dialogue]] = weakref.WeakKeyDictionary()
+_dialogues: weakref.WeakValueDictionary[int, Dialogue] = weakref.WeakValueDictionary()
 
 
 def _follow(wrapper: Wrapper, outcome: Any) -> None:
-    held = _dialogues.get(wrapper)
-    dialogue = None if held is None else held()
+    dialogue = _dialogues.get(wrapper.connection.number)
     if dialogue is not None and not isinstance(outcome, Failure):
         dialogue.application = outcome
 
@@ -162,7 +161,7 @@ def connect(
     if wrapper is None:
         return dialogue
     dialogue.connection, dialogue._number = wrapper.connection, wrapper.connection.number  # noqa: SLF001 - made here
-    _dialogues[wrapper] = weakref.ref(dialogue)
+    _dialogues[wrapper.connection.number] = dialogue
     dialogue.transport = carrier(dialogue.clock, wrapper, address, HOST)
     wrapper.makeConnection(dialogue.transport)
     dialogue.clock.advance(0)

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from netguard.guards.lifetime import Lifetime
 from netguard.testing import Application, Echo, HalfCloseable, NativeMemoryTransport, connect
+from tests.living import living
 from tests.native.conftest import until
 
 if TYPE_CHECKING:
@@ -87,13 +88,14 @@ async def test_a_half_close_reaches_the_peer_after_what_was_written(ground: Grou
 async def test_nothing_waits_for_the_garbage_collector(ground: Ground) -> None:
     """When a connection is over, its transport goes with its last reference."""
     client, application = await ground.connect(ground.listen())
-    held = [weakref.ref(application.transport), weakref.ref(application.transport.meter)]
+    held, meter = weakref.ref(application.transport), living(application.transport.meter)
+    assert meter()
     client.close()
     await until(lambda: application.reason)
     gc.disable()
     try:
         application.transport = None
-        await until(lambda: [each() for each in held] == [None, None])
+        await until(lambda: held() is None and not meter())
     finally:
         gc.enable()
 
