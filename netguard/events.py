@@ -7,6 +7,7 @@ last. ``twisted.logger`` carries the events; two observers here write them, as t
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -96,7 +97,10 @@ class Event:
     def __str__(self) -> str:
         """The event as one line of text: its name, then ``key=value``; values with blanks are quoted."""
         if self._text is None:  # several may ask, for a line and for its message
-            words = [f"{_short(key)}={_quoted(value)}" for key, value in self.fields.items()]
+            named = self.fields.items()
+            words = [
+                f"{_SHORT.get(key, key)}={value if type(value) is int else _quoted(value)}" for key, value in named
+            ]
             self._text = " ".join([self.name, *words])
         return self._text
 
@@ -104,11 +108,12 @@ class Event:
 _SHORT = {"client.address": "client", "client.port": "port"}
 
 
-def _short(key: str) -> str:
-    return _SHORT.get(key, key)
+_is_plain = re.compile(rf"[ !#-\[\]-~]{{1,{LONGEST}}}").fullmatch  # nothing to escape: neither \ nor "
 
 
 def _quoted(value: object) -> str:
+    if type(value) is str and _is_plain(value):  # as nearly all are
+        return f'"{value}"' if " " in value else value
     text = f"{value:.3f}".removesuffix(".000") if isinstance(value, float) else str(_plain(value))
     return '"' + text.replace('"', "'") + '"' if " " in text or not text or '"' in text else text
 

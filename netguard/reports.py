@@ -155,6 +155,8 @@ def _also(known: Known) -> dict[str, object]:
 def claims(known: Known) -> dict[str, object]:
     """What the peer's ident server claims, or why it does not; last in the line, for the text is anybody's."""
     reply = known.ident
+    if reply is None:  # nobody asked
+        return {}
     if isinstance(reply, UserId):
         return {"client.ident": "claim", "client.ident.claim": reply.user}
     if isinstance(reply, IdentError):

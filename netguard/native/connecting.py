@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from errno import EINPROGRESS, EWOULDBLOCK
+from functools import lru_cache
 from os import strerror
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +139,8 @@ class Connecting:
 
     def _succeed(self) -> None:
         self._over = True
-        address = (IPv4Address if len(self._address) == _HOST_AND_PORT else IPv6Address)("TCP", *self._address)
         try:
-            protocol = self._factory.buildProtocol(address)
+            protocol = self._factory.buildProtocol(_named(self._address))
         except BaseException:  # noqa: BLE001 - who wants to connect hears of it, whatever it is
             self.socket.close()
             self.done.errback()
@@ -157,3 +157,9 @@ class Connecting:
             log.err()
             made.connectionLost(Failure())
         self.done.callback(protocol)
+
+
+@lru_cache(maxsize=64)
+def _named(address: tuple[Any, ...]) -> IPv4Address | IPv6Address:
+    """What factories are told; most connections go to few places."""
+    return (IPv4Address if len(address) == _HOST_AND_PORT else IPv6Address)("TCP", *address)

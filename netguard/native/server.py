@@ -98,6 +98,13 @@ class Server(SecureServer):
         else:
             self._close()
 
+    def leave(self) -> None:
+        """Close once everything written has gone: if it has, before this returns."""
+        if self.meter.backlog is None and self.meter.supply is None:
+            super().leave()
+        else:
+            self.promptly(self.loseConnection)
+
     def _close(self) -> None:
         super().loseConnection()
         self.meter.connection.part()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from attrs import define, field
@@ -70,15 +71,14 @@ class Pool:
         Returns:
             None when no other one is up.
         """
-        count = len(self.backends)
-        turns = [(self._next + step) % count for step in range(count)]
-        willing = [turn for turn in turns if self.backends[turn].up and self.backends[turn] not in tried]
-        if not willing:
-            return None
-        cost = BALANCES[self.balance]
-        chosen = min(willing, key=lambda turn: cost(self.backends[turn]))  # the first of equals
-        self._next = (chosen + 1) % count
-        return self.backends[chosen]
+        cost, turn, count = BALANCES[self.balance], self._next, len(self.backends)
+        chosen, least = None, inf
+        for _ in range(count):
+            backend = self.backends[turn]
+            turn = (turn + 1) % count
+            if backend.up and backend not in tried and (against := cost(backend)) < least:  # the first of equals
+                chosen, least, self._next = backend, against, turn
+        return chosen
 
     def judge(self, backend: Backend, *, well: bool) -> bool:
         """Take the result of a check.

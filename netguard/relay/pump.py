@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from errno import EINVAL, ENOSYS, EOPNOTSUPP, EPERM
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
@@ -42,20 +42,33 @@ _buffer = bytearray(READ)
 _view = memoryview(_buffer)
 
 
+class End(Protocol):
+    """What a pump needs of the end of a pair from which it takes."""
+
+    transport: Any
+
+    def carry(self) -> None:
+        """What comes may go through the transports, from here on."""
+
+    def readConnectionLost(self) -> None:
+        """The peer has sent everything."""
+
+
 class Pump(ABC):
     """What the reads of one end's transport do.
 
     Args:
-        source: its transport.
-        sink: the other end's, to which the first one's protocol is the producer.
+        end: that end.
+        sink: the other end's transport.
         meter: the tallies of the guarded one of both.
         pipes: where pipes are to be had.
     """
 
-    __slots__ = ("_full", "_pipe", "_pipes", "_recv", "_send", "meter", "sink", "source")
+    __slots__ = ("_end", "_full", "_pipe", "_pipes", "_recv", "_send", "meter", "sink", "source")
 
-    def __init__(self, source: Any, sink: Any, meter: Any, pipes: Pipes) -> None:
-        self.source = source
+    def __init__(self, end: End, sink: Any, meter: Any, pipes: Pipes) -> None:
+        self._end = end
+        self.source = source = end.transport
         self.sink = sink
         self.meter = meter
         self._pipes = pipes
@@ -85,8 +98,19 @@ class Pump(ABC):
         """Let bytes that were read go the long way."""
         self.source.promptly(self.source.upper.dataReceived, bytes(_view[:count]))
 
+    def _finished(self) -> Any:
+        """The source's peer has sent everything, of which its end can be told without going through the reactor."""
+        source = self.source
+        if source._waits:  # noqa: SLF001 - of our own family; the reactor may be about to call doWrite
+            return CONNECTION_DONE
+        self._end.readConnectionLost()
+        if source.connected and source._reads:  # noqa: SLF001
+            source.stopReading()
+        return None
+
     def _keep(self, sent: int, count: int) -> None:
         """Let the transport keep what the kernel did not take; it has been counted."""
+        self._end.carry()
         PromptServer.write(self.sink, bytes(_view[sent:count]))
 
     def _filled(self) -> None:
@@ -110,7 +134,7 @@ class Pump(ABC):
             return self._not_filled(why)
         if not moved:
             self._pipes.give_back(pipe)
-            return CONNECTION_DONE
+            return self._finished()
         self.count(moved)
         if moved < WORTH:
             self._copy_again()
@@ -143,6 +167,7 @@ class Pump(ABC):
 
     def _wait(self) -> None:
         """The peer takes no more for now: have the rest wait in the pipe, and no more come."""
+        self._end.carry()
         sink = self.sink
         sink.piped = self._pipe.holds if self._pipe else 0
         sink.doWrite = self.go_on
@@ -177,7 +202,8 @@ class Pump(ABC):
 
     def drop(self) -> None:
         """Its sink is gone, and all that was for it."""
-        self._release()
+        if self._pipe is not None:
+            self._release()
 
 
 def _take_off(transport: Any, name: str, pump: Pump) -> None:
@@ -200,7 +226,7 @@ class Inward(Pump):
         except OSError:
             return CONNECTION_LOST
         if not count:
-            return CONNECTION_DONE
+            return self._finished()
         meter, sink = self.meter, self.sink
         received = meter.received + count
         if received > meter.received_mark or meter.tap is not None or sink._waits:  # noqa: SLF001 - of our own family
@@ -243,7 +269,7 @@ class Outward(Pump):
         except OSError:
             return CONNECTION_LOST
         if not count:
-            return CONNECTION_DONE
+            return self._finished()
         meter, sink = self.meter, self.sink
         total = meter.sent + count
         if total > meter.sent_mark or sink._waits:  # noqa: SLF001 - of our own family
@@ -275,20 +301,21 @@ class Outward(Pump):
         meter.answered = meter.received
 
 
-def pump(source: Any, sink: Any, pipes: Pipes) -> Pump | None:
-    """Let a transport's reads go to another by the shortest way, if both are such that this can be.
+def pump(end: End, other: End, pipes: Pipes) -> Pump | None:
+    """Let what one end's peer sends go to the other's by the shortest way, if both are such that this can be.
 
     Args:
-        source: the one.
-        sink: the other.
+        end: the one.
+        other: the other.
         pipes: where pipes are to be had.
 
     Returns:
         What does it from now on; None where bytes go through the transports.
     """
+    source, sink = end.transport, other.transport
     kinds = (type(source), type(sink))
     if kinds == (Server, PromptClient) and source.upper is source.meter:
-        return Inward(source, sink, source.meter, pipes)
+        return Inward(end, sink, source.meter, pipes)
     if kinds == (PromptClient, Server) and sink.upper is sink.meter:
-        return Outward(source, sink, sink.meter, pipes)
+        return Outward(end, sink, sink.meter, pipes)
     return None

@@ -40,6 +40,7 @@ class Side(Protocol):
     Attributes:
         other: the other end; None while there is none, or no more.
         finished: whether its peer has sent everything.
+        fed: whether the other end is what produces for its transport.
         outflow: moves what its peer sends to the other end; None where the transports do it.
         inflow: moves what the other end's peer sends to it.
     """
@@ -47,7 +48,7 @@ class Side(Protocol):
     other: Side | None = None
     outflow: Pump | None = None
     inflow: Pump | None = None
-    finished = False
+    finished = fed = False
     transport: Any
 
     def __init__(self, stalls: Stalls) -> None:
@@ -67,14 +68,29 @@ class Side(Protocol):
             pipes: where pipes are to be had.
         """
         self.other = other
+        self.outflow = other.inflow = pump(self, other, pipes)
+        if self.outflow is None:
+            self.carry()
+        else:
+            self.dataReceived = self._carried  # type: ignore[method-assign]
+        most = getattr(other.transport, "most", 0)
+        if most > getattr(self.transport, "most", most):
+            self.transport.most = most  # what goes into TLS is to go by few calls, as what comes out of it does
+
+    def carry(self) -> None:
+        """From here on, what is read here may go through the transports, and the other one may hold us for it."""
+        other = self.other
+        if other is None or other.fed:
+            return
+        other.fed = True
         other.transport.registerProducer(self, True)
         # What is read here is written there, with nothing in between; it leaves at once, if the transport can do that.
         write, promptly = other.transport.write, getattr(other.transport, "promptly", None)
         self.dataReceived = write if promptly is None else partial(promptly, write)  # type: ignore[method-assign]
-        self.outflow = other.inflow = pump(self.transport, other.transport, pipes)
-        most = getattr(other.transport, "most", 0)
-        if most > getattr(self.transport, "most", most):
-            self.transport.most = most  # what goes into TLS is to go by few calls, as what comes out of it does
+
+    def _carried(self, data: bytes) -> None:
+        self.carry()
+        self.dataReceived(data)
 
     # as a producer of what the other end is written
 
@@ -104,7 +120,7 @@ class Side(Protocol):
 
     def conclude(self) -> None:
         """Nothing more will be written to this end: tell its peer, behind all that was; leave, if that was the last."""
-        self.transport.unregisterProducer()
+        self._starve()
         if self.finished and self.other is not None:
             self.other.leave()
             self.leave()
@@ -113,14 +129,20 @@ class Side(Protocol):
         else:
             self.transport.loseWriteConnection()
 
+    def _starve(self) -> None:
+        """Nobody produces for this end any more."""
+        if self.fed:
+            self.fed = False
+            self.transport.unregisterProducer()
+
     def leave(self) -> None:
         """Close once all has been written; that may be now."""
-        close = self.transport.loseConnection
-        promptly = getattr(self.transport, "promptly", None)
-        if promptly is None:
-            close()
-        else:
-            promptly(close)
+        if self.connected:
+            leave = getattr(self.transport, "leave", None)  # which closes at once, if it can
+            if leave is None:
+                self.transport.loseConnection()
+            else:
+                leave()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
         """Our connection is over, and so will be the other one."""
@@ -132,7 +154,7 @@ class Side(Protocol):
             self.inflow.drop()
             self.inflow = None
         if other is not None:
-            other.bereave(broken=reason.check(ConnectionDone) is None)
+            other.bereave(broken=not isinstance(reason.value, ConnectionDone))
 
     def bereave(self, *, broken: bool) -> None:
         """The other end is gone.
@@ -142,7 +164,7 @@ class Side(Protocol):
         """
         self.other = None
         self._hear_no_more()
-        self.transport.unregisterProducer()
+        self._starve()
         if broken:
             self.transport.pauseProducing()
             self.stalls.watch(self.transport, stuck=self._abort, taken=self._abort)

@@ -28,7 +28,6 @@ from netguard.policy import Policy
 from netguard.relay import pipes
 from netguard.relay.pipes import SIZE
 from netguard.relay.pump import READ, Inward, Outward, pump
-from netguard.testing import MemoryTransport
 from tests.conftest import Logged
 from tests.native.conftest import WITHIN, until
 from tests.relay.conftest import STALL, Lay, Pair, Site, Street
@@ -403,7 +402,9 @@ def test_other_transports_keep_their_own_way(alone: Site) -> None:
     client, backend = alone.pair()
     assert client.application.outflow is None
     assert client.application.inflow is None
-    assert pump(MemoryTransport(alone.clock, None, None), backend, alone.relay.pipes) is None
+    front = client.application
+    assert pump(front, front.other, alone.relay.pipes) is None
+    assert pump(front.other, front, alone.relay.pipes) is None
 
 
 async def test_each_way_has_its_own(lay: Lay) -> None:
