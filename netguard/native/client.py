@@ -6,7 +6,8 @@ It can be told from Twisted's by nothing but the time it takes. It needs TCP_NOD
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -16,6 +17,9 @@ from zope.interface import implementer
 
 from netguard.native.connecting import Connecting
 from netguard.native.prompt import PromptServer
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
 
 
 class PromptClient(PromptServer):
@@ -100,15 +104,38 @@ class PromptEndpoint:
         looking: Deferred[Any] = maybeDeferred(self._reactor.resolve, self._host)
         return looking.addCallback(self._connect, protocolFactory)
 
+    def begin(self, protocolFactory: Any, failed: Callable[[Failure], object]) -> Any:
+        """Connect, for somebody to whom the protocol tells that it is connected.
+
+        Args:
+            protocolFactory: as above.
+            failed: called with why there is no connection, if there is none; perhaps before this returns.
+
+        Returns:
+            What has a ``cancel``, which gives up.
+        """
+        if not self._known:
+            return self.connect(protocolFactory).addErrback(failed)
+        connecting = self._connecting(protocolFactory, _nothing, failed)
+        connecting.begin(self._host, self._port, protocolFactory, self._within, self._bind)
+        return connecting
+
     def _connect(self, address: str, factory: Any) -> Deferred[Any]:
-        watcher = getattr(factory, "watcher", None) or self._reactor
-        connecting = Connecting(watcher, PromptClient)
+        done: Deferred[Any] = Deferred(lambda _: connecting.cancel())
+        connecting = self._connecting(factory, done.callback, done.errback)
         connecting.begin(address, self._port, factory, self._within, self._bind)
-        return connecting.done
+        return done
+
+    def _connecting(self, factory: Any, made: Callable[[Any], object], failed: Any) -> Connecting:
+        return Connecting(getattr(factory, "watcher", None) or self._reactor, PromptClient, made, failed)
 
     def __repr__(self) -> str:
         """Name host and port."""
         return f"<{type(self).__name__} to {self._host}:{self._port}>"
+
+
+def _nothing(_: object) -> None:
+    """What is done with a protocol that knows by itself that it is connected."""
 
 
 def prompt(endpoint: Any) -> Any:

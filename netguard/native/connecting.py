@@ -14,7 +14,7 @@ from os import strerror
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError
 from twisted.internet.error import ConnectBindError, NoProtocol, TimeoutError, getConnectError  # noqa: A004
 from twisted.internet.tcp import _resolveIPv6
 from twisted.python import log
@@ -36,9 +36,8 @@ class Connecting:
     Args:
         reactor: who tells when it is made.
         make: makes its transport.
-
-    Attributes:
-        done: fires with the protocol, or with why there is none. To cancel it gives up.
+        made: called with the protocol, once that has it.
+        failed: called with the failure that says why there is none, if there is none.
     """
 
     socket: socket.socket
@@ -47,10 +46,13 @@ class Connecting:
     _timer: IDelayedCall | None = None
     _over = False
 
-    def __init__(self, reactor: Any, make: Make) -> None:
+    def __init__(
+        self, reactor: Any, make: Make, made: Callable[[Any], object], failed: Callable[[Failure], object]
+    ) -> None:
         self._reactor = reactor
         self._make = make
-        self.done: Deferred[Any] = Deferred(lambda _: self._fail(CancelledError()))
+        self._made = made
+        self._failed = failed
 
     def begin(self, host: str, port: int, factory: Any, within: float, bind: Any = None) -> None:
         """Connect; it may be done before this returns.
@@ -69,7 +71,7 @@ class Connecting:
             self.socket = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
         except OSError as why:
             self._over = True
-            self.done.errback(ConnectBindError(*why.args[:2]))
+            self._failed(Failure(ConnectBindError(*why.args[:2])))
             return
         try:
             self.socket.setblocking(False)
@@ -135,7 +137,11 @@ class Connecting:
         self._over = True
         self._rest()
         self.socket.close()
-        self.done.errback(why)
+        self._failed(Failure(why))
+
+    def cancel(self) -> None:
+        """Give up."""
+        self._fail(CancelledError())
 
     def _succeed(self) -> None:
         self._over = True
@@ -143,11 +149,11 @@ class Connecting:
             protocol = self._factory.buildProtocol(_named(self._address))
         except BaseException:  # noqa: BLE001 - who wants to connect hears of it, whatever it is
             self.socket.close()
-            self.done.errback()
+            self._failed(Failure())
             return
         if protocol is None:
             self.socket.close()
-            self.done.errback(NoProtocol())
+            self._failed(Failure(NoProtocol()))
             return
         made = self._make(self.socket, self._address, self._reactor)
         made.upper = protocol
@@ -156,7 +162,7 @@ class Connecting:
         except BaseException:  # noqa: BLE001 - as the reactor does
             log.err()
             made.connectionLost(Failure())
-        self.done.callback(protocol)
+        self._made(protocol)
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
 from netguard.relay.back import Back, BackFactory
@@ -41,7 +41,7 @@ class Attempt:
     """
 
     failure: Failure | None = None
-    _connecting: Deferred[Any] | None = None
+    _connecting: Any = None
     _timer: IDelayedCall | None = None
     _counts = False
 
@@ -67,8 +67,11 @@ class Attempt:
         self.backend.live += 1
         self._counts = True
         factory = BackFactory(self.back, self._preface, self._watcher)
-        self._connecting = maybeDeferred(self.backend.endpoint.connect, factory)
-        self._connecting.addErrback(self._end)
+        begin = getattr(self.backend.endpoint, "begin", None)  # without a Deferred, of which we would hear nothing new
+        if begin is None:
+            self._connecting = maybeDeferred(self.backend.endpoint.connect, factory).addErrback(self._end)
+        else:
+            self._connecting = begin(factory, self._end)
         if self._answer is not None:
             self._timer = self._clock.callLater(self._within, self._late)
 

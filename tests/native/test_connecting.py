@@ -97,8 +97,7 @@ class Trial:
         self.factory = cast("Any", factory or Factory.forProtocol(Protocol))
         self._build = self.factory.buildProtocol
         self.factory.buildProtocol = self._asked
-        self.connecting = Connecting(self.turns, PromptClient)
-        self.connecting.done.addBoth(self.came.append)
+        self.connecting = Connecting(self.turns, PromptClient, self.came.append, self.came.append)
         self.connecting.begin(host, port or server.getsockname()[1], self.factory, 10.0, bind)
 
     def _asked(self, address: Any) -> Any:
@@ -205,7 +204,7 @@ def test_it_can_be_given_up(server: socket.socket, monkeypatch: pytest.MonkeyPat
     """By who waits for it."""
     monkeypatch.setattr(socket, "socket", Slow)
     it = Trial(server)
-    it.connecting.done.cancel()
+    it.connecting.cancel()
     assert isinstance(it.failed, CancelledError)
     assert not it.turns.waiting
 
@@ -288,9 +287,8 @@ async def test_a_port_where_nobody_listens_refuses() -> None:
 
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        it = Connecting(reactor, PromptClient)
         found: list[Any] = []
-        it.done.addBoth(found.append)
+        it = Connecting(reactor, PromptClient, found.append, found.append)
         it.begin("127.0.0.1", nobody.getsockname()[1], Factory.forProtocol(Protocol), 10.0)
         await until(lambda: found)
         assert cast("Failure", found[0]).check(RefusedError)

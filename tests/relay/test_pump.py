@@ -399,7 +399,7 @@ async def test_nothing_is_left_of_a_thousand(lay: Lay, logged: Logged) -> None:
 
 def test_other_transports_keep_their_own_way(alone: Site) -> None:
     """TLS, UNIX sockets, whatever a foreign endpoint makes."""
-    client, backend = alone.pair()
+    client, _ = alone.pair()
     assert client.application.outflow is None
     assert client.application.inflow is None
     front = client.application
