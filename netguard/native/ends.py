@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 class Ends:
@@ -31,7 +31,14 @@ class Ends:
     disconnected: int
     _closing = 0
     _reads = True
+    dataBuffer: bytes
+    TLS: bool
+    _tempDataBuffer: Sequence[bytes]
+    _waits: bool
+    _wanted: bool
     _closeSocket: Callable[[bool], None]
+    loseConnection: Callable[[], None]
+    promptly: Callable[..., None]
     stopReading: Callable[[], None]
     stopWriting: Callable[[], None]
 
@@ -43,6 +50,14 @@ class Ends:
     @disconnecting.setter
     def disconnecting(self, closing: int) -> None:
         self._closing = closing
+
+    def leave(self) -> None:
+        """Close once all is written: if that is so already, before this returns."""
+        waits = self._waits or self._wanted or self._tempDataBuffer or self.dataBuffer or self.producer
+        if self.connected and not (waits or self.TLS or self._closing):
+            self.connectionLost(Failure(CONNECTION_DONE))
+        else:
+            self.promptly(self.loseConnection)
 
     def _postLoseConnection(self) -> Any:
         """Everything is written: close, unless bytes that are held back come first."""

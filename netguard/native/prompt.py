@@ -248,14 +248,6 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
         self._reads = False
         self.reactor.removeReader(self)
 
-    def leave(self) -> None:
-        """Close once all is written: if that is so already, before this returns."""
-        waits = self._waits or self._wanted or self._tempDataBuffer or self.dataBuffer or self.producer
-        if self.connected and not (waits or self.TLS or self._closing):
-            self.connectionLost(Failure(CONNECTION_DONE))
-        else:
-            self.promptly(self.loseConnection)
-
     # what it is
 
     def fileno(self) -> int:

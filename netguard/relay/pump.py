@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from errno import EINVAL, ENOSYS, EOPNOTSUPP, EPERM
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
@@ -42,23 +42,11 @@ _buffer = bytearray(READ)
 _view = memoryview(_buffer)
 
 
-class End(Protocol):
-    """What a pump needs of the end of a pair from which it takes."""
-
-    transport: Any
-
-    def carry(self) -> None:
-        """What comes may go through the transports, from here on."""
-
-    def readConnectionLost(self) -> None:
-        """The peer has sent everything."""
-
-
 class Pump(ABC):
     """What the reads of one end's transport do.
 
     Args:
-        end: that end.
+        end: that end (:class:`netguard.relay.side.Side`).
         sink: the other end's transport.
         meter: the tallies of the guarded one of both.
         pipes: where pipes are to be had.
@@ -66,7 +54,7 @@ class Pump(ABC):
 
     __slots__ = ("_end", "_full", "_pipe", "_pipes", "_recv", "_send", "meter", "sink", "source")
 
-    def __init__(self, end: End, sink: Any, meter: Any, pipes: Pipes) -> None:
+    def __init__(self, end: Any, sink: Any, meter: Any, pipes: Pipes) -> None:
         self._end = end
         self.source = source = end.transport
         self.sink = sink
@@ -113,9 +101,9 @@ class Pump(ABC):
         self._end.carry()
         PromptServer.write(self.sink, bytes(_view[sent:count]))
 
-    def _filled(self) -> None:
-        """A read was full."""
-        self._full += 1
+    def _weigh(self, count: int) -> None:
+        """A read was full, or the one before was."""
+        self._full = self._full + 1 if count == READ else 0
         if self._full >= FULL and self._pipes.most:
             self.source.doRead = self.splice
 
@@ -146,13 +134,11 @@ class Pump(ABC):
         return None
 
     def _not_filled(self, why: OSError) -> Any:
-        if isinstance(why, BlockingIOError):
+        if why.errno in _CANNOT:
+            self._pipes.most = 0  # a sandbox forbids it, say
+            self._copy_again()
             return None
-        if why.errno not in _CANNOT:
-            return CONNECTION_LOST
-        self._pipes.most = 0  # a sandbox forbids it, say
-        self._copy_again()
-        return None
+        return None if isinstance(why, BlockingIOError) else CONNECTION_LOST
 
     def _copy_again(self) -> None:
         self._full = 0
@@ -193,8 +179,6 @@ class Pump(ABC):
             self._pipes.give_back(pipe)
         self.sink.piped = 0
         _take_off(self.sink, "doWrite", self)
-
-    # the ends
 
     def stop(self) -> None:
         """Its source will not be read any more; what is on its way still arrives."""
@@ -239,10 +223,8 @@ class Inward(Pump):
             sent = 0
         if sent < count:
             self._keep(sent, count)
-        if count == READ:
-            self._filled()
-        elif self._full:
-            self._full = 0
+        if count == READ or self._full:
+            self._weigh(count)
         return None
 
     def room(self) -> float:
@@ -283,16 +265,13 @@ class Outward(Pump):
             sent = 0
         if sent < count:
             self._keep(sent, count)
-        if count == READ:
-            self._filled()
-        elif self._full:
-            self._full = 0
+        if count == READ or self._full:
+            self._weigh(count)
         return None
 
     def room(self) -> float:
         """Bytes that may be sent before somebody has to look."""
-        meter = self.meter
-        return float(meter.sent_mark - meter.sent)
+        return float(self.meter.sent_mark - self.meter.sent)
 
     def count(self, moved: int) -> None:
         """Count bytes that were sent."""
@@ -301,7 +280,7 @@ class Outward(Pump):
         meter.answered = meter.received
 
 
-def pump(end: End, other: End, pipes: Pipes) -> Pump | None:
+def pump(end: Any, other: Any, pipes: Pipes) -> Pump | None:
     """Let what one end's peer sends go to the other's by the shortest way, if both are such that this can be.
 
     Args:

@@ -1,7 +1,9 @@
-"""CPU of relays for a unit of work, beside HAProxy's: ``python tests/bench/relays.py [bulk|requests|connections]``.
+"""CPU and rate of relays, beside HAProxy's: ``python tests/bench/relays.py [bulk|requests|connections ...]``.
 
-The figure is the time that the relay's process was on a processor, as the kernel counts it, so that it does not matter
-what else the machine does. Client and server are processes of their own. Nothing here is asserted.
+CPU is the time that the relay's process was on a processor, as the kernel counts it, so that it does not matter what
+else the machine does. The rate is that of the whole: the relay on one core, client and backend on another; it says
+something about the relay only where that was busy all the time, which is why that is printed, too. Who shares the
+machine with others may give this one the right of way (``chrt -f 1``). Nothing here is asserted.
 """
 
 from __future__ import annotations
@@ -16,15 +18,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import clients
+from attrs import frozen
+from relay_load import Load
 
 ROUNDS = 7
 GIB = 1024**3
 _BULK = GIB // 4
 _PIECE = 256 * 1024
+CORES = sorted(os.sched_getaffinity(0))
 STARTING = 30.0
 """Seconds that a relay has for beginning to listen."""
 TWISTD = str(Path(sys.executable).with_name("twistd"))
@@ -97,10 +103,44 @@ def bulk(port: int) -> float:
     return 2 * _BULK / GIB
 
 
-LOADS: dict[str, tuple[str, Callable[[int], float], str]] = {
-    "bulk": ("CPU seconds a GiB", bulk, "bar: <= 0.45"),
-    "requests": ("CPU µs a request, 50 connections", lambda port: clients.echo(port, 50, 20_000) / 1e6, "bar: <= 1.18"),
-    "connections": ("CPU µs a connection", lambda port: clients.churn(port, 1_000) / 1e6, "bar: <= 1.33"),
+Ends = tuple[int, Callable[[int], float], Callable[[int], None]]
+"""Where the backend is, what loads a relay's port, and what forgets so many who have only looked at that."""
+
+
+@contextmanager
+def apart() -> Iterator[Ends]:
+    """A client and a backend that are two processes."""
+    with served() as port:
+        yield port, bulk, lambda _: None
+
+
+@contextmanager
+def together(kind: Callable[[Load, int, int, int], int], at_once: int, times: int) -> Iterator[Ends]:
+    """Both in this process; what they do is counted in millions."""
+    load = Load()
+    yield load.port, lambda port: kind(load, port, at_once, times) / 1e6, load.forget
+
+
+LOADS: dict[str, tuple[str, str, Callable[[], AbstractContextManager[Ends]], str]] = {
+    "bulk": ("GiB", "CPU seconds a GiB, half of it down", apart, "bar: CPU <= 0.45"),
+    "requests": (
+        "million requests",
+        "CPU µs a request, 50 connections",
+        partial(together, Load.requests, 50, 20_000),
+        "bar: rate >= 0.85",
+    ),
+    "connections": (
+        "million connections",
+        "CPU µs a connection, 8 at once",
+        partial(together, Load.connections, 8, 2_000),
+        "bar: rate >= 0.75",
+    ),
+    "one-by-one": (
+        "million connections",
+        "CPU µs a connection, one after the other",
+        partial(together, Load.connections, 1, 1_000),
+        "bar: rate >= 0.75",
+    ),
 }
 
 
@@ -177,23 +217,59 @@ def on_processor(process: int) -> float:
     return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
 
 
+@frozen
+class Run:
+    """What a unit of work has cost in one run: seconds of the relay, of the load, and of the clock."""
+
+    relay: float
+    load: float
+    clock: float
+
+
+def run(process: int, port: int, work: Callable[[int], float]) -> Run:
+    """Load a relay once."""
+    before = on_processor(process), time.process_time(), time.perf_counter()
+    units = work(port)
+    after = on_processor(process), time.process_time(), time.perf_counter()
+    return Run(*((end - begin) / units for begin, end in zip(before, after, strict=True)))
+
+
 def measure(load: str, names: list[str]) -> None:
     """One load, all relays in turns."""
-    title, work, bar = LOADS[load]
-    costs: dict[str, list[float]] = {name: [] for name in names}
+    unit, title, ends, bar = LOADS[load]
+    runs: dict[str, list[Run]] = {name: [] for name in names}
+    os.sched_setaffinity(0, {CORES[-1]})
     with ExitStack() as stack:
-        to = stack.enter_context(served())
+        to, work, forget = stack.enter_context(ends())
         running = {name: stack.enter_context(started(RELAYS[name], to)) for name in names}
+        forget(len(names))
+        for process, _ in running.values():
+            pin(process)
         for turn in range(ROUNDS + 1):
             for name, (process, port) in running.items():
-                before = on_processor(process)
-                units = work(port)
+                one = run(process, port, work)
                 if turn:  # the first one warms up
-                    costs[name].append((on_processor(process) - before) / units)
-    print(f"{title}, and its ratio to {names[0]} (median of {ROUNDS} pairs)    {bar}")
+                    runs[name].append(one)
+    print(f"{title}, its ratio to {names[0]}; {unit} a second, their ratio; how busy the relay's core was,")
+    print(f"and that of client and backend, where these are one process (median of {ROUNDS} pairs)    {bar}")
     for name in names:
-        ratio = statistics.median(one / first for one, first in zip(costs[name], costs[names[0]], strict=True))
-        print(f"  {name:13} {statistics.median(costs[name]):8.2f}   {ratio:5.3f}", flush=True)
+        print(f"  {name:13} {told(runs[name], runs[names[0]])}", flush=True)
+
+
+def told(ours: list[Run], first: list[Run]) -> str:
+    """The figures of one relay."""
+    median = statistics.median
+    cpu = median(one.relay / other.relay for one, other in zip(ours, first, strict=True))
+    rate = median(other.clock / one.clock for one, other in zip(ours, first, strict=True))
+    busy, loads = median(it.relay / it.clock for it in ours), median(it.load / it.clock for it in ours)
+    costs, rates = median(it.relay for it in ours), 1 / median(it.clock for it in ours)
+    return f"{costs:8.2f} {cpu:6.3f}   {rates:9.5f} {rate:6.3f}   {busy:4.2f} {loads:4.2f}"
+
+
+def pin(process: int) -> None:
+    """Have a relay on the first core, with all its threads."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), {CORES[0]})
 
 
 if __name__ == "__main__":

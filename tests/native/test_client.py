@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 import pytest
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, clientFromString
 from twisted.internet.error import ConnectionDone, ConnectionLost, DNSLookupError
 from twisted.internet.error import ConnectionRefusedError as RefusedError
@@ -222,6 +223,32 @@ async def test_a_connection_that_cannot_be_had_fails_as_ever() -> None:
         endpoint = prompt(clientFromString(reactor, f"tcp:127.0.0.1:{nobody.getsockname()[1]}"))
         with pytest.raises(RefusedError):
             await endpoint.connect(Factory.forProtocol(Protocol))
+        given_up = endpoint.connect(Factory.forProtocol(Protocol))
+        given_up.cancel()
+        with pytest.raises((CancelledError, RefusedError)):  # which the kernel may have known already
+            await given_up
+
+
+async def test_who_needs_no_deferred_hears_of_failures_alone() -> None:
+    """The protocol knows by itself that it is connected; what is begun can be given up, also the look-up of a name."""
+    from twisted.internet import reactor
+
+    why: list[Any] = []
+    with listening() as server:
+        for host in ("127.0.0.1", "localhost"):
+            ours: Any = Ours()
+            factory: Any = Factory()
+            factory.buildProtocol = {IPv4Address("TCP", "127.0.0.1", server.getsockname()[1]): ours}.get
+            PromptEndpoint(reactor, host, server.getsockname()[1]).begin(factory, why.append)
+            while not ours.transport:
+                await turns(1)
+            server.accept()[0].close()
+            ours.transport.loseConnection()
+            await ours.over
+    assert why == []
+    PromptEndpoint(_Nameless(), "nobody.invalid", 80).begin(factory, why.append)
+    PromptEndpoint(_Thinking(), "somebody.invalid", 80).begin(factory, why.append).cancel()
+    assert [each.type for each in why] == [DNSLookupError, CancelledError]
 
 
 async def test_a_host_may_be_a_name() -> None:
@@ -244,6 +271,12 @@ class _Nameless:
     def resolve(self, name: str) -> Deferred[str]:
         """Nobody has that name."""
         return fail(DNSLookupError(name))
+
+
+class _Thinking:
+    def resolve(self, name: str) -> Deferred[str]:
+        """It takes long."""
+        return Deferred()
 
 
 async def test_what_it_is_can_be_read_in_logs() -> None:

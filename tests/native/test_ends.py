@@ -38,6 +38,43 @@ def test_an_application_that_goes_on_after_the_peers_end_may_read_again() -> Non
     assert not peer.transport.reading
 
 
+def test_who_leaves_is_gone_at_once_where_nothing_waits() -> None:
+    """Without a turn of the reactor; leaving once more changes nothing."""
+    peer = dialogue(Application)
+    peer.application.transport.write(b"bye")
+    peer.advance()
+    peer.application.transport.leave()
+    assert (peer.taken, peer.lost) == (b"bye", True)
+    assert type(peer.application.reason) is ConnectionDone
+    peer.application.transport.leave()
+    assert [each[0] for each in peer.application.calls] == ["made", "lost"]
+
+
+def test_who_leaves_waits_for_what_the_kernel_does_not_take() -> None:
+    """As who closes does."""
+    peer = dialogue(Application)
+    peer.takes(1)
+    peer.application.transport.write(b"bye")
+    peer.application.transport.leave()
+    peer.application.transport.leave()
+    assert not peer.lost
+    peer.takes(None)
+    assert (peer.taken, peer.lost) == (b"bye", True)
+
+
+def test_who_leaves_waits_for_what_a_guard_holds_back() -> None:
+    """And leaves when it lets go."""
+    peer = dialogue(Application)
+    peer.connection.pause("somebody", "out")
+    peer.application.transport.write(b"bye")
+    peer.application.transport.leave()
+    peer.advance()
+    assert (peer.taken, peer.lost) == (b"", False)
+    peer.connection.resume("somebody", "out")
+    peer.advance()
+    assert (peer.taken, peer.lost) == (b"bye", True)
+
+
 def test_it_ends_once() -> None:
     """Whoever says so how often."""
     peer = dialogue(Application)

@@ -177,6 +177,34 @@ async def test_what_waits_is_bounded_counted_and_holds_the_other_side(lay: Lay) 
     assert street.relay.pipes.used == 0
 
 
+async def test_an_end_is_held_by_the_other_only_from_when_its_peer_is_slow(lay: Lay) -> None:
+    """What is taken at once leaves nobody to be held; and nobody is any more, once all has been sent."""
+    street = lay()
+    pair = await street.pair()
+    pair.client.send(b"hello")
+    assert await street.ground.read(pair.backend, 5) == b"hello"
+    assert (pair.back.transport.producer, pair.front.transport.producer) == (None, None)
+    pair, poured = await filled(street)
+    assert (pair.back.transport.producer, pair.front.transport.producer) == (None, pair.back)
+    pair.backend.shutdown(socket.SHUT_WR)
+    assert await street.ground.read(pair.client, len(PATTERN)) == PATTERN[:poured]
+    await until(lambda: pair.back.finished)
+    assert pair.front.transport.producer is None
+
+
+async def test_a_fin_is_heard_of_whom_bytes_wait_for(lay: Lay) -> None:
+    """The client says that it has sent all while it does not take what the backend has."""
+    street = lay()
+    pair, poured = await filled(street)
+    pair.client.shutdown(socket.SHUT_WR)
+    assert await street.ground.read(pair.backend, 1) == b""
+    assert pair.pipe.holds
+    assert await street.ground.read(pair.client, poured) == PATTERN[:poured]
+    pair.backend.close()
+    assert await street.ground.read(pair.client, 1) == b""
+    await until(street.is_empty)
+
+
 async def test_a_fin_comes_behind_what_is_in_the_pipe(lay: Lay) -> None:
     """Of the backend that has sent all; the client's direction goes on."""
     street = lay()
