@@ -240,6 +240,8 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
 
     def startReading(self) -> None:
         """Read from now on."""
+        if self._reads and isinstance(self.reactor, Group):  # nobody but us speaks to that
+            return
         self._reads = True
         self.reactor.addReader(self)
 

@@ -51,6 +51,7 @@ class Server(SecureServer):
         meter: its tallies.
     """
 
+    _host: Any = None
     _encrypting = False
     """TLS is being put below the application: what Twisted calls for that is not the application's call."""
 
@@ -198,7 +199,11 @@ class Server(SecureServer):
     def getHost(self) -> Any:
         """The address that the peer has connected to: a trusted proxy may have said which."""
         known = self.meter.connection.known
-        return super().getHost() if known is None or known.destination is None else known.destination
+        if known is not None and known.destination is not None:
+            return known.destination
+        if self._host is None:  # HTTP asks for it with every request, and it stays what it is
+            self._host = super().getHost()
+        return self._host
 
     def _listener(self) -> Any:
         meter = self.meter

@@ -17,6 +17,7 @@ from zope.interface.verify import verifyObject
 from netguard.application import connection_of
 from netguard.guards.lifetime import Lifetime
 from netguard.native.server import Server
+from netguard.peer import address_of
 from netguard.testing import Application, Echo, NativeMemoryTransport, connect
 from tests.native.conftest import until
 
@@ -46,6 +47,10 @@ async def test_the_application_has_the_transport_itself(ground: Ground) -> None:
     assert verifyObject(ITCPTransport, transport)
     assert transport.getPeer().port == client.getsockname()[1]
     assert transport.getHost() == ground.ports[0].getHost()
+    assert transport.getHost() is transport.getHost()  # HTTP asks for it with every request
+    said = address_of("192.0.2.9", 80)
+    transport.guarded_connection.learn(destination=said)
+    assert transport.getHost() is said
     assert transport.hostname == "127.0.0.1"
     assert transport.getTcpNoDelay()
     found: Any = connection_of(transport)
