@@ -4,8 +4,8 @@ For every event a reactor finds out whose it is, sets up the context of the log,
 became of it. Here that is done for many events in one turn, with only what each of them needs. What a connection, its
 application and the log can see of it is what Twisted's reactors do.
 
-What the applications answer in a turn leaves together at its end, as it does where a reactor asks all sockets whether
-they take something: a peer that waits for answers is woken up once for many of them.
+What the applications answer in a turn leaves together, as it does where a reactor asks all sockets first whether they
+take something: a peer that waits for answers is woken up once for many of them.
 
 The group is what its connections have for their reactor; it does what concerns their descriptors, and the reactor
 all else. A connection that is asked for its descriptor leaves it, since whoever asks is about to speak to the reactor
@@ -28,6 +28,9 @@ from netguard.native.log_context import name_of
 
 MOST = 256
 """So many connections are served in one turn of the reactor, before others have theirs."""
+
+TOGETHER = 32
+"""So many answers leave together; more would wait for those whose applications take their time."""
 
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
@@ -83,7 +86,7 @@ class Group(_Disconnects):  # type: ignore[misc]
         outside = context.get(log.ILogContext)
         nested, self._serving = self._serving, True
         contexts.append({})
-        answered = []
+        answered: list[tuple[Any, dict[Any, Any]]] = []
         try:
             for number, event in ready:
                 if number in self._left:  # whoever has its number by now, this is not about him
@@ -99,8 +102,9 @@ class Group(_Disconnects):  # type: ignore[misc]
                         log.err()
                     if member._wanted:  # noqa: SLF001 - of our own family
                         answered.append((member, contexts[-1]))
-            for member, contexts[-1] in answered:
-                self._send(member)
+                        if len(answered) == TOGETHER:
+                            self._send(answered, contexts)
+            self._send(answered, contexts)
         finally:
             contexts.pop()
             self._serving = nested
@@ -130,13 +134,15 @@ class Group(_Disconnects):  # type: ignore[misc]
         if why:
             self._disconnectSelectable(member, why, reading)
 
-    def _send(self, member: Any) -> None:
-        """Send what it was written."""
-        try:
-            member.send_now()
-        except BaseException as raised:  # noqa: BLE001 - as Twisted does
-            log.err()
-            self._disconnectSelectable(member, raised, isRead=False)
+    def _send(self, answered: list[tuple[Any, dict[Any, Any]]], contexts: list[dict[Any, Any]]) -> None:
+        """Send what they have written, each in its own context of the log."""
+        for member, contexts[-1] in answered:
+            try:
+                member.send_now()
+            except BaseException as raised:  # noqa: BLE001 - as Twisted does
+                log.err()
+                self._disconnectSelectable(member, raised, isRead=False)
+        answered.clear()
 
     def connectionLost(self, reason: Any) -> None:
         """The reactor ends all that it watches: all of these."""

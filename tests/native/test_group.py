@@ -19,7 +19,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netguard.native.group import MOST, Group, group_for
+from netguard.native.group import MOST, TOGETHER, Group, group_for
 from netguard.native.port import FEW
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
@@ -287,6 +287,17 @@ def test_what_is_answered_in_a_turn_is_sent_at_its_end(group: Any, members: Any)
     assert told == ["read", "read", "send", "send"]
     group.doRead()
     assert len(told) == 4
+
+
+def test_not_many_answers_wait_for_others(group: Any, members: Any) -> None:
+    """Their applications may take their time."""
+    told: list[str] = []
+    for _ in range(TOGETHER + 1):
+        each = members()
+        each.told, each.on_read = told, each.answer
+        speak(each)
+    group.doRead()
+    assert told == [*["read"] * TOGETHER, *["send"] * TOGETHER, "read", "send"]
 
 
 def test_one_that_cannot_send_is_ended_and_nobody_else(group: Any, members: Any, logged: Any) -> None:
