@@ -81,6 +81,8 @@ class SecureServer(PromptServer):
         return self._wanted
 
     def _encrypt(self) -> None:
+        if not self.upper.pieces:
+            return
         self._inside = True
         try:
             self.upper.flush()

@@ -11,10 +11,10 @@ When a handshake is over, how TLS ends, who is told what and in which order is T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
-from twisted.internet.protocol import Protocol
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 
@@ -26,7 +26,7 @@ TOGETHER = 64_000
 """More plain text than this does not wait for the end of the turn in which it is written."""
 
 _RECORD = 16 * 1024
-_SOME = 72 * 1024
+_SOME = 16 * 1024
 
 _Layer: Any = TLSMemoryBIOProtocol  # it is not annotated
 
@@ -54,10 +54,13 @@ class Layer(_Layer):  # type: ignore[misc]
     def __init__(
         self, factory: Any, upper: Any, server: Any, make: Callable[[Layer], Connection], *, starts: bool
     ) -> None:
-        super().__init__(factory, upper, False)
+        # All that the classes above would do.
+        self.factory = factory
+        self.wrappedProtocol = upper
         self._server = server
         self._make = make
         self._starts = starts
+        self._appSendBuffer: list[bytes] = []
         self.pieces: list[bytes] = []
         self._size = 0
         self._call: IDelayedCall | None = None
@@ -65,8 +68,8 @@ class Layer(_Layer):  # type: ignore[misc]
     def makeConnection(self, transport: Any) -> None:
         """Begin; a peer that has to speak first is waited for."""
         self._tlsConnection: Any = self._make(self)
-        self._appSendBuffer: list[bytes] = []
-        Protocol.makeConnection(self, transport)
+        self.connected = 1
+        self.transport = transport
         if self._starts:
             self._checkHandshakeStatus()
 
@@ -76,11 +79,23 @@ class Layer(_Layer):  # type: ignore[misc]
 
     # what comes
 
+    def dataReceived(self, data: bytes) -> None:
+        """Go on with the handshake, or decrypt."""
+        self._tlsConnection.bio_write(data)
+        if not self._handshakeDone:
+            self._checkHandshakeStatus()
+            if not self._handshakeDone:
+                return
+        if self._appSendBuffer:
+            self._unbufferPendingWrites()
+        self._flushReceiveBIO()
+
     def _flushReceiveBIO(self) -> None:
         """Decrypt all that has come, deliver it, and send what TLS itself has to answer."""
-        come, closed, broken = [], False, None
+        come: list[bytes] = []
+        closed, broken = False, None
+        receive = self._tlsConnection.recv
         try:
-            receive = self._tlsConnection.recv
             while not self._lostTLSConnection:
                 come.append(receive(_RECORD))
         except WantReadError:
@@ -96,9 +111,18 @@ class Layer(_Layer):  # type: ignore[misc]
         elif broken:
             self._tlsShutdownFinished(broken)
         else:
-            self.flush()
-            self._shutdownTLS()
-            self._tlsShutdownFinished(None)
+            self._close()
+
+    def _close(self) -> None:
+        """The peer has closed TLS: so do we, behind what was written."""
+        self.flush()
+        if self._lostTLSConnection:
+            return
+        with suppress(Error):
+            self._tlsConnection.shutdown()
+        self._lostTLSConnection = True
+        self._flushSendBIO()
+        self.transport.loseConnection()
 
     # what goes
 
@@ -125,15 +149,18 @@ class Layer(_Layer):  # type: ignore[misc]
         if pieces:
             self.pieces = []
             self._size = 0
-            super().write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            if data and not (self.disconnecting and self._producer is None):
+                self._write(data)
 
     def _write(self, data: bytes) -> None:
         if self._lostTLSConnection:
             return
-        left, send = memoryview(data), self._tlsConnection.send
+        left: Any = data
+        send = self._tlsConnection.send
         try:
-            while left:
-                left = left[send(left) :]
+            while (count := send(left)) < len(left):  # a context of somebody else's may have it sent in parts
+                left = memoryview(left)[count:]
         except WantReadError:  # the handshake is not over
             self._flushSendBIO()
             self._bufferedWrite(bytes(left))
@@ -143,14 +170,14 @@ class Layer(_Layer):  # type: ignore[misc]
             self._flushSendBIO(_SOME + len(data))
 
     def _flushSendBIO(self, most: int = _SOME) -> None:
-        """Send what is encrypted, in pieces of so many bytes."""
-        read = self._tlsConnection.bio_read
+        """Send what is encrypted, past TLS, in pieces of so many bytes."""
+        read, write = self._tlsConnection.bio_read, self._server.write_soon
         try:
             while len(data := read(most)) == most:
-                self.transport.write(data)
+                write(data)
         except WantReadError:
             return
-        self.transport.write(data)
+        write(data)
 
     # the ends
 

@@ -171,6 +171,18 @@ def test_a_greeting_waits_for_the_handshake() -> None:
     it.end()
 
 
+def test_nothing_is_no_record(pair: Make) -> None:
+    """Applications write b"" to no effect."""
+    it = pair()
+    before = len(it.records())
+    it.application.transport.write(b"")
+    it.turn()
+    it.application.reactions["data"] = lambda: it.application.transport.write(b"")
+    it.write(b"x")
+    assert len(it.records()) == before
+    assert it.application.reason is None
+
+
 def test_text_is_refused() -> None:
     """As by every transport."""
     it = Pair.ready()
