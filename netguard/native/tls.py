@@ -11,7 +11,6 @@ When a handshake is over, how TLS ends, who is told what and in which order is T
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL.SSL import Error, WantReadError, ZeroReturnError
@@ -107,7 +106,8 @@ class Layer(_Layer):  # type: ignore[misc]
         if come and not self._aborted:
             self.wrappedProtocol.dataReceived(come[0] if len(come) == 1 else b"".join(come))
         if self._lostTLSConnection or not (closed or broken):
-            self._flushSendBIO()
+            if not self.pieces:  # else it is sent with them
+                self._flushSendBIO()
         elif broken:
             self._tlsShutdownFinished(broken)
         else:
@@ -118,8 +118,10 @@ class Layer(_Layer):  # type: ignore[misc]
         self.flush()
         if self._lostTLSConnection:
             return
-        with suppress(Error):
+        try:  # noqa: SIM105 - suppress() takes three calls more
             self._tlsConnection.shutdown()
+        except Error:
+            pass
         self._lostTLSConnection = True
         self._flushSendBIO()
         self.transport.loseConnection()

@@ -139,7 +139,8 @@ class ServerTLS:
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         context.set_session_id(session_id)
         _ask_clients(context, authorities)
-        context.set_alpn_select_callback(_chooser(self._alpn))
+        if self._alpn:
+            context.set_alpn_select_callback(_chooser(self._alpn))
         context.set_cipher_list(_CIPHERS)
         return context
 

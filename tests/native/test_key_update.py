@@ -59,7 +59,7 @@ def client(port: Any, *words: str) -> Iterator[Client]:
     """One that is connected."""
     at = f"127.0.0.1:{port.getHost().port}"
     process = subprocess.Popen(
-        ["openssl", "s_client", "-connect", at, "-tls1_3", *words],  # noqa: S607 - wherever it is
+        ["openssl", "s_client", "-connect", at, "-tls1_3", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
