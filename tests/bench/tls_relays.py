@@ -134,14 +134,27 @@ def stock(pem: Path, folder: Path, port: int, to: int) -> list[str]:
 RELAYS: dict[str, Callable[[Path, Path, int, int], list[str]]] = {"haproxy": haproxy, "relay": relay, "stock": stock}
 
 
-def measure(load: str, names: list[str], pem: Path) -> None:
-    """One load, all relays in turns."""
-    title, work, bar = LOADS[load]
-    costs: dict[str, list[float]] = {name: [] for name in names}
-    times: dict[str, list[float]] = {name: [] for name in names}
+def compare(
+    title: str,
+    work: Callable[[int], float],
+    bar: str,
+    commands: dict[str, Callable[[Path, int, int], list[str]]],
+    to: int,
+) -> None:
+    """One load, all relays in turns.
+
+    Args:
+        title: what it is.
+        work: loads a port; how many units it was.
+        bar: what is to be reached, in words.
+        commands: the relays, the one that is compared with first; each by its folder, its port, and where it relays to.
+        to: the port that they relay to.
+    """
+    first, *_ = commands
+    costs: dict[str, list[float]] = {name: [] for name in commands}
+    times: dict[str, list[float]] = {name: [] for name in commands}
     with ExitStack() as stack:
-        to = stack.enter_context(relays.served())
-        running = {name: stack.enter_context(relays.started(partial(RELAYS[name], pem), to)) for name in names}
+        running = {name: stack.enter_context(relays.started(command, to)) for name, command in commands.items()}
         for process, _ in running.values():
             os.sched_setaffinity(process, {_CORES[0]})
         for turn in range(ROUNDS + 1):
@@ -151,27 +164,30 @@ def measure(load: str, names: list[str], pem: Path) -> None:
                 if turn:  # the first one warms up
                     times[name].append((time.perf_counter() - began) / units)
                     costs[name].append((relays.on_processor(process) - before) / units)
-    print(f"{title}, its ratio to {names[0]}, that of the rates, and how busy it was (median of {ROUNDS})    {bar}")
-    for name in names:
-        ratio, slower = (_ratio(each[name], each[names[0]]) for each in (costs, times))
+    print(f"{title}, its ratio to {first}, that of the rates, and how busy it was (median of {ROUNDS})    {bar}")
+    for name in commands:
+        ratio, slower = (_ratio(each[name], each[first]) for each in (costs, times))
         busy = _ratio(costs[name], times[name])
-        print(
-            f"  {name:13} {statistics.median(costs[name]):8.2f}   {ratio:5.3f}   {1 / slower:5.3f}   {busy:4.0%}",
-            flush=True,
-        )
+        figures = f"{statistics.median(costs[name]):8.2f}   {ratio:5.3f}   {1 / slower:5.3f}   {busy:4.0%}"
+        print(f"  {name:13} {figures}", flush=True)
 
 
 def _ratio(some: list[float], first: list[float]) -> float:
     return statistics.median(one / other for one, other in zip(some, first, strict=True))
 
 
-if __name__ == "__main__":
+def take_the_last_core() -> None:
+    """Leave the first one to the relays."""
     os.sched_setaffinity(0, {_CORES[-1]})
+
+
+if __name__ == "__main__":
+    take_the_last_core()
     wanted = sys.argv[1:]
     chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, relays.served() as behind:
         certificate = Path(name) / "relay.pem"
         certificate.touch(0o600)
         certificate.write_bytes(trustme.CA().issue_cert(_NAME).private_key_and_cert_chain_pem.bytes())
         for each in [name for name in wanted if name in LOADS] or list(LOADS):
-            measure(each, chosen, certificate)
+            compare(*LOADS[each], {name: partial(RELAYS[name], certificate) for name in chosen}, behind)
