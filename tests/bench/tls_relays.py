@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -138,7 +138,7 @@ def compare(
     title: str,
     work: Callable[[int], float],
     bar: str,
-    commands: dict[str, Callable[[Path, int, int], list[str]]],
+    commands: Mapping[str, Callable[[Path, int, int], list[str]]],
     to: int,
 ) -> None:
     """One load, all relays in turns.

@@ -93,6 +93,8 @@ async def test_a_peer_changes_its_keys(ground: Ground) -> None:
 class Flood(Protocol):
     """Answers with much."""
 
+    transport: Any
+
     def dataReceived(self, data: bytes) -> None:
         """Send it."""
         for _ in range(100):
