@@ -15,7 +15,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.threads import deferToThread
 
 from netguard.testing.applications import Echo
-from tests.native.conftest import WITHIN, Ground
+from tests.native.conftest import WITHIN, Ground, until
 from tests.native.test_secure import listen
 from tests.programs import needs
 
@@ -86,7 +86,9 @@ def between_lines(port: Any) -> bytes:
 
 async def test_a_peer_changes_its_keys(ground: Ground) -> None:
     """Whether it wants us to change ours (K) or not (k): if it does, we do, and what follows is understood."""
-    said = await deferToThread(between_lines, listen(ground, Echo))
+    port = listen(ground, Echo)
+    said = await deferToThread(between_lines, port)
+    await until(lambda: not port.factory.population)
     assert said.count(OURS) == 2
 
 
@@ -115,4 +117,7 @@ def in_the_middle(port: Any) -> bytes:
 
 async def test_keys_change_while_much_is_sent(ground: Ground) -> None:
     """Nothing is lost, and nothing comes twice."""
-    assert (await deferToThread(in_the_middle, listen(ground, Flood))).count(ODD) == MANY
+    port = listen(ground, Flood)
+    said = await deferToThread(in_the_middle, port)
+    await until(lambda: not port.factory.population)
+    assert said.count(ODD) == MANY
