@@ -2,21 +2,28 @@
 
 The other way round than :mod:`tls_relays`: clients speak plain TCP, and the relay begins TLS with the server, whose
 certificate it verifies for a name. The server's TLS is ended by an HAProxy of its own, in front of the server of
-:mod:`relays`; loads and figures are those of that file.
+:mod:`relays`, whose figures these are.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import clients
 import relays
 import tls_relays
 import trustme
 
 _NAME = "relay.example"
+LOADS: dict[str, tuple[str, Callable[[int], float]]] = {
+    "bulk": ("CPU seconds a GiB, half of it down", relays.bulk),
+    "requests": ("CPU µs a request, 50 connections", lambda port: clients.echo(port, 50, 10_000) / 1e6),
+    "connections": ("CPU µs a connection", lambda port: clients.churn(port, 300) / 1e6),
+}
 
 
 def haproxy(roots: Path, folder: Path, port: int, to: int) -> list[str]:
@@ -48,11 +55,10 @@ def measure(loads: list[str], folder: Path) -> None:
     ending = partial(tls_relays.haproxy, certificate)
     with relays.served() as behind, relays.started(ending, behind) as (_, to):
         for load in loads:
-            title, work, _ = relays.LOADS[load]
+            title, work = LOADS[load]
             tls_relays.compare(title, work, "", commands, to)
 
 
 if __name__ == "__main__":
-    tls_relays.take_the_last_core()
     with tempfile.TemporaryDirectory() as name:
-        measure([name for name in sys.argv[1:] if name in relays.LOADS] or list(relays.LOADS), Path(name))
+        measure([name for name in sys.argv[1:] if name in LOADS] or list(LOADS), Path(name))

@@ -1,8 +1,7 @@
 """CPU and rate of relays that end TLS, beside HAProxy's: ``python tests/bench/tls_relays.py [load ...] [relay ...]``.
 
-As in :mod:`relays`, the first figure is the time that the relay's process was on a processor. The rate is that of the
-whole: the relay has one core, and client and server the other. How busy the relay was says which of them it measures:
-far below 100 % it is the client, and what the relay could do is what its CPU time says.
+The figures are those of :mod:`relays`. A client takes longer for a handshake than a server; where the relay's core was
+not busy all the time, the rate is the client's, and what the relay could do is what its CPU says.
 
 In front is TLS with the same certificate (ECDSA on P-256), and the client decides on cipher and curve, so that all do
 the same work; behind is the server of :mod:`relays`, without TLS. Handshakes are charged with all that a connection
@@ -13,10 +12,8 @@ from __future__ import annotations
 
 import os
 import ssl
-import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -30,7 +27,6 @@ import trustme
 ROUNDS = 7
 _HANDSHAKES = 500
 _BULK, _PIECE = relays._BULK, relays._PIECE
-_CORES = sorted(os.sched_getaffinity(0))
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _NAME = "relay.example"
 
@@ -151,38 +147,24 @@ def compare(
         to: the port that they relay to.
     """
     first, *_ = commands
-    costs: dict[str, list[float]] = {name: [] for name in commands}
-    times: dict[str, list[float]] = {name: [] for name in commands}
+    runs: dict[str, list[relays.Run]] = {name: [] for name in commands}
+    os.sched_setaffinity(0, {relays.CORES[-1]})
     with ExitStack() as stack:
         running = {name: stack.enter_context(relays.started(command, to)) for name, command in commands.items()}
         for process, _ in running.values():
-            os.sched_setaffinity(process, {_CORES[0]})
+            relays.pin(process)
         for turn in range(ROUNDS + 1):
             for name, (process, port) in running.items():
-                before, began = relays.on_processor(process), time.perf_counter()
-                units = work(port)
+                one = relays.run(process, port, work)
                 if turn:  # the first one warms up
-                    times[name].append((time.perf_counter() - began) / units)
-                    costs[name].append((relays.on_processor(process) - before) / units)
-    print(f"{title}, its ratio to {first}, that of the rates, and how busy it was (median of {ROUNDS})    {bar}")
+                    runs[name].append(one)
+    print(f"{title}, its ratio to {first}; units a second, their ratio; how busy the relay's core was, and the client")
+    print(f"(median of {ROUNDS} pairs)    {bar}")
     for name in commands:
-        ratio, slower = (_ratio(each[name], each[first]) for each in (costs, times))
-        busy = _ratio(costs[name], times[name])
-        figures = f"{statistics.median(costs[name]):8.2f}   {ratio:5.3f}   {1 / slower:5.3f}   {busy:4.0%}"
-        print(f"  {name:13} {figures}", flush=True)
-
-
-def _ratio(some: list[float], first: list[float]) -> float:
-    return statistics.median(one / other for one, other in zip(some, first, strict=True))
-
-
-def take_the_last_core() -> None:
-    """Leave the first one to the relays."""
-    os.sched_setaffinity(0, {_CORES[-1]})
+        print(f"  {name:13} {relays.told(runs[name], runs[first])}", flush=True)
 
 
 if __name__ == "__main__":
-    take_the_last_core()
     wanted = sys.argv[1:]
     chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
     with tempfile.TemporaryDirectory() as name, relays.served() as behind:
