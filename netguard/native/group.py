@@ -32,6 +32,9 @@ MOST = 256
 TOGETHER = 32
 """So many answers leave together; more would wait for those whose applications take their time."""
 
+MANY = 24
+"""Where so many are served at once, it is looked again in the same turn: there will be more, and a turn costs more."""
+
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
 
@@ -80,24 +83,34 @@ class Group(_Disconnects):  # type: ignore[misc]
         return "-"
 
     def doRead(self) -> None:
-        """Serve those for whom something has come, each in its own context of the log."""
-        ready = self._poll.poll(0, MOST)
+        """Serve those for whom something has come, and where that is many, those for whom it has meanwhile."""
+        served = count = self._serve_all(MOST)
+        while count >= MANY and served < MOST:
+            count = self._serve_all(MOST - served)
+            served += count
+
+    def _serve_all(self, most: int) -> int:
+        """Serve those for whom something has come, each in its own context of the log; how many they were."""
+        ready = self._poll.poll(0, most)
         contexts = context.theContextTracker.currentContext().contexts
-        outside = context.get(log.ILogContext)
+        key, outside = log.ILogContext, context.get(log.ILogContext)
+        left, reads, serve = self._left, self._reads, self._serve  # beside __getattr__, each look-up takes its time
         nested, self._serving = self._serving, True
         contexts.append({})
         answered: list[tuple[Any, dict[Any, Any]]] = []
         try:
             for number, event in ready:
-                if number in self._left:  # whoever has its number by now, this is not about him
+                if number in left:  # whoever has its number by now, this is not about him
                     continue
-                member = self._reads.get(number)
+                member = reads.get(number)
                 if member is None:  # perhaps it has been paused since
                     member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
                 if member is not None and event:
-                    contexts[-1] = {log.ILogContext: {**outside, "system": member.logstr or name_of(member)}}
+                    own = outside.copy()
+                    own["system"] = member.logstr or name_of(member)
+                    contexts[-1] = {key: own}
                     try:
-                        self._serve(member, number, event)
+                        serve(member, number, event)
                     except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
                         log.err()
                     if member._wanted:  # noqa: SLF001 - of our own family
@@ -109,7 +122,8 @@ class Group(_Disconnects):  # type: ignore[misc]
             contexts.pop()
             self._serving = nested
             if not nested:
-                self._left.clear()
+                left.clear()
+        return len(ready)
 
     def _serve(self, member: Any, number: int, event: int) -> None:
         """Do what Twisted's reactors do about an event, but that they ask for the descriptor."""

@@ -19,7 +19,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netguard.native.group import MOST, TOGETHER, Group, group_for
+from netguard.native.group import MANY, MOST, TOGETHER, Group, group_for
 from netguard.native.port import FEW
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
@@ -363,6 +363,19 @@ def test_few_are_served_in_one_turn_and_everybody_in_the_next(group: Any, member
     assert sum(len(each.told) for each in crowd) == MOST
     group.doRead()
     assert all(each.told for each in crowd)
+
+
+@pytest.mark.parametrize(("count", "told"), [(MANY - 1, []), (MANY, ["read"])], ids=["few", "many"])
+def test_where_many_are_served_so_is_who_comes_meanwhile(count: int, told: list[str], group: Any, members: Any) -> None:
+    """A turn less; few are not worth another look."""
+    crowd, late = [members() for _ in range(count)], members()
+    crowd[0].on_read = lambda: speak(late)
+    speak(*crowd)
+    group.doRead()
+    assert [each.told for each in crowd] == [["read"]] * count
+    assert late.told == told
+    group.doRead()
+    assert late.told == ["read"]
 
 
 def test_the_end_of_the_reactor_is_everybodys(group: Any, members: Any, logged: Any) -> None:
