@@ -28,6 +28,9 @@ from relay_load import Load
 
 ROUNDS = 7
 GIB = 1024**3
+MILLION = 1_000_000
+REST = 0.05
+"""Seconds between two runs: who has the right of way is stopped by the kernel when he uses it without a pause."""
 _BULK = GIB // 4
 _PIECE = 256 * 1024
 CORES = sorted(os.sched_getaffinity(0))
@@ -118,25 +121,28 @@ def apart() -> Iterator[Ends]:
 def together(kind: Callable[[Load, int, int, int], int], at_once: int, times: int) -> Iterator[Ends]:
     """Both in this process; what they do is counted in millions."""
     load = Load()
-    yield load.port, lambda port: kind(load, port, at_once, times) / 1e6, load.forget
+    yield load.port, lambda port: kind(load, port, at_once, times) / MILLION, load.forget
 
 
-LOADS: dict[str, tuple[str, str, Callable[[], AbstractContextManager[Ends]], str]] = {
-    "bulk": ("GiB", "CPU seconds a GiB, half of it down", apart, "bar: CPU <= 0.45"),
+LOADS: dict[str, tuple[str, int, str, Callable[[], AbstractContextManager[Ends]], str]] = {
+    "bulk": ("GiB", 1, "CPU seconds a GiB, half of it down", apart, "bar: CPU <= 0.45"),
     "requests": (
-        "million requests",
+        "requests",
+        MILLION,
         "CPU µs a request, 50 connections",
         partial(together, Load.requests, 50, 20_000),
         "bar: rate >= 0.85",
     ),
     "connections": (
-        "million connections",
+        "connections",
+        MILLION,
         "CPU µs a connection, 8 at once",
         partial(together, Load.connections, 8, 2_000),
         "bar: rate >= 0.75",
     ),
     "one-by-one": (
-        "million connections",
+        "connections",
+        MILLION,
         "CPU µs a connection, one after the other",
         partial(together, Load.connections, 1, 1_000),
         "bar: rate >= 0.75",
@@ -236,7 +242,7 @@ def run(process: int, port: int, work: Callable[[int], float]) -> Run:
 
 def measure(load: str, names: list[str]) -> None:
     """One load, all relays in turns."""
-    unit, title, ends, bar = LOADS[load]
+    unit, many, title, ends, bar = LOADS[load]
     runs: dict[str, list[Run]] = {name: [] for name in names}
     os.sched_setaffinity(0, {CORES[-1]})
     with ExitStack() as stack:
@@ -248,22 +254,23 @@ def measure(load: str, names: list[str]) -> None:
         for turn in range(ROUNDS + 1):
             for name, (process, port) in running.items():
                 one = run(process, port, work)
+                time.sleep(REST)
                 if turn:  # the first one warms up
                     runs[name].append(one)
     print(f"{title}, its ratio to {names[0]}; {unit} a second, their ratio; how busy the relay's core was,")
     print(f"and that of client and backend, where these are one process (median of {ROUNDS} pairs)    {bar}")
     for name in names:
-        print(f"  {name:13} {told(runs[name], runs[names[0]])}", flush=True)
+        print(f"  {name:13} {told(runs[name], runs[names[0]], many)}", flush=True)
 
 
-def told(ours: list[Run], first: list[Run]) -> str:
-    """The figures of one relay."""
+def told(ours: list[Run], first: list[Run], many: int) -> str:
+    """The figures of one relay; ``many`` is how much of what is counted makes a unit of work."""
     median = statistics.median
     cpu = median(one.relay / other.relay for one, other in zip(ours, first, strict=True))
     rate = median(other.clock / one.clock for one, other in zip(ours, first, strict=True))
     busy, loads = median(it.relay / it.clock for it in ours), median(it.load / it.clock for it in ours)
-    costs, rates = median(it.relay for it in ours), 1 / median(it.clock for it in ours)
-    return f"{costs:8.2f} {cpu:6.3f}   {rates:9.5f} {rate:6.3f}   {busy:4.2f} {loads:4.2f}"
+    costs, rates = median(it.relay for it in ours), many / median(it.clock for it in ours)
+    return f"{costs:8.2f} {cpu:6.3f}   {rates:9.2f} {rate:6.3f}   {busy:4.2f} {loads:4.2f}"
 
 
 def pin(process: int) -> None:
