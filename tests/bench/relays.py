@@ -263,14 +263,14 @@ def measure(load: str, names: list[str]) -> None:
         print(f"  {name:13} {told(runs[name], runs[names[0]], many)}", flush=True)
 
 
-def told(ours: list[Run], first: list[Run], many: int) -> str:
+def told(ours: list[Run], first: list[Run], many: int = 1) -> str:
     """The figures of one relay; ``many`` is how much of what is counted makes a unit of work."""
     median = statistics.median
     cpu = median(one.relay / other.relay for one, other in zip(ours, first, strict=True))
     rate = median(other.clock / one.clock for one, other in zip(ours, first, strict=True))
     busy, loads = median(it.relay / it.clock for it in ours), median(it.load / it.clock for it in ours)
     costs, rates = median(it.relay for it in ours), many / median(it.clock for it in ours)
-    return f"{costs:8.2f} {cpu:6.3f}   {rates:9.2f} {rate:6.3f}   {busy:4.2f} {loads:4.2f}"
+    return f"{costs:8.2f} {cpu:6.3f}   {rates:9.5g} {rate:6.3f}   {busy:4.2f} {loads:4.2f}"
 
 
 def pin(process: int) -> None:
