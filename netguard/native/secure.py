@@ -36,6 +36,21 @@ class _Below(_Bypass):  # type: ignore[misc]
         self._connection.write_soon(b"".join(iovec))
 
 
+class _OfTLS:
+    """What there is inside TLS only. A ``__getattr__`` would do, and double the time of every other attribute."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, server: Any, owner: type | None = None) -> Any:
+        if server is None:
+            return self
+        if server.TLS and server.upper is not None:
+            return getattr(server.upper, self._name)
+        message = f"{type(server).__name__!r} object has no attribute {self._name!r}"
+        raise AttributeError(message, name=self._name, obj=server)
+
+
 @cache
 def _provided_by(kind: Any) -> Any:
     return Provides(kind, INegotiated)
@@ -117,19 +132,5 @@ class SecureServer(PromptServer):
             return super().getHandle()
         return None if self.upper is None else self.upper.getHandle()
 
-    # Two properties, and no __getattr__: beside one, every attribute of every connection takes twice its time.
-
-    @property
-    def getPeerCertificate(self) -> Any:
-        """What answers the peer's certificate; there is none outside TLS."""
-        return self._of_tls("getPeerCertificate")
-
-    @property
-    def negotiatedProtocol(self) -> Any:
-        """The protocol that ALPN has found; there is none outside TLS."""
-        return self._of_tls("negotiatedProtocol")
-
-    def _of_tls(self, name: str) -> Any:
-        if self.TLS and self.upper is not None:
-            return getattr(self.upper, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+    getPeerCertificate = _OfTLS()
+    negotiatedProtocol = _OfTLS()
