@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from twisted.application.service import Service as TwistedService
 from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ReactorNotRunning
 from twisted.internet.protocol import Factory
 from twisted.internet.task import Clock, deferLater
@@ -90,6 +91,40 @@ def test_orders(words: tuple[str, ...], ours: bool) -> None:
     clock.advance(0)
     assert (before, clock.running) == (True, False)
     drain.forget()
+
+
+def test_one_that_is_hurried_before_it_is_to_part_does_both() -> None:
+    """Orders may overtake each other, and nobody says again that there is a hurry."""
+    house, clock = Service(Clock), Reactor()
+    orders = Orders(house, clock, [])
+    house.offers["drain"] = drain = Drain(house, clock, 3600.0)
+    outcomes: list[object] = []
+    drain.when_over().addCallback(outcomes.append)
+    house.join(staying := Staying())
+    orders.hurry(Call())
+    orders.part(Call())
+    assert staying.aborted
+    clock.pump([1.0] * 4)
+    assert len(outcomes) == 1
+
+
+class Staying:
+    """A factory with somebody who does not go."""
+
+    connections: tuple[object, ...] = ()
+    population = 1
+    aborted = False
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+
+    def when_empty(self) -> Deferred[None]:
+        """Never."""
+        return Deferred()
+
+    def abort_all(self, _reason: object) -> None:
+        """Be told."""
+        self.aborted = True
 
 
 class Listening(TwistedService):
