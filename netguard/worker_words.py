@@ -20,6 +20,20 @@ WORKERS: Mapping[str, Kind] = {
         " Its successor begins in `again` seconds; until then newcomers of its peers wait.",
         {"worker": 2, "pid": 4713, "connections": 31, "again": 0.1, "reason": "signal 9"},
     ),
+    "worker_stuck": Kind(
+        LogLevel.error,
+        "The event loop of a worker does not turn: for `silent` seconds it has not answered its parent, and `limit` is"
+        " what `--worker-timeout` allows, or ten times as much for one that begins. It is killed, and another follows."
+        " `where` says what it was doing, innermost first; it is empty for one that did not run at all.",
+        {
+            "worker": 2,
+            "pid": 4713,
+            "silent": 31.0,
+            "limit": 30.0,
+            "option": "worker-timeout",
+            "where": "lineReceived (shop.py:28) < dataReceived (basic.py:568)",
+        },
+    ),
     "orphaned": Kind(
         LogLevel.error,
         "A worker's parent has gone: it lets nobody in any more, and ends when those who are in have finished.",

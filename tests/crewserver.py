@@ -37,13 +37,15 @@ class Options(usage.Options):
 
 class Talker(LineOnlyReceiver):
     def lineReceived(self, line):
+        while line == b"hang":
+            pass
         self.sendLine(str(os.getpid()).encode() if line == b"who" else line)
 
 
 @implementer(IServiceMaker, IPlugin)
 class Maker:
     tapname = "talker"
-    description = "says who answers, and echoes"
+    description = "says who answers, echoes, and hangs where it is asked to"
     options = Options
 
     def makeService(self, options):
@@ -76,9 +78,13 @@ def start(*options: str, cwd: Path, listen: tuple[str, ...] = (PORT,)) -> Server
 
 @contextmanager
 def crew(
-    *options: str, cwd: Path, listen: tuple[str, ...] = (PORT,), workers: int = 2, status: int = 0
+    *options: str, cwd: Path, listen: tuple[str, ...] = (PORT,), workers: int = 2, status: int = 0, says: str = ""
 ) -> Iterator[Server]:
-    """One for the time of a block, once all its workers serve; it must drain at the end."""
+    """One for the time of a block, once all its workers serve; it must drain at the end.
+
+    Args:
+        says: a part of what stands on its standard error by then; nothing unless given.
+    """
     server = start("--workers", str(workers), *options, cwd=cwd, listen=listen)
     try:
         server.wait_for("started")
@@ -86,7 +92,8 @@ def crew(
     finally:
         ended = server.stop()
     assert ended == status, server.log
-    assert server.err.lines == []
+    assert says in "\n".join(server.err.lines)
+    assert says or not server.err.lines
     assert_clean(server.log)
 
 

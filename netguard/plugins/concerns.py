@@ -24,6 +24,7 @@ class Given(Protocol):
         inherited: what another instance has handed over, or None.
         member: the worker that this process is; None where it is none.
         crew: how workers are started, and how many; None where there are none.
+        patience: seconds for which one of them may not answer.
         reloads: whether SIGHUP has files read again; it ends the process otherwise.
         looks: each looks at a file that is to be read again, in a thread, and raises what is wrong with it.
         policy: the guards, once the options have been parsed.
@@ -35,6 +36,7 @@ class Given(Protocol):
     inherited: Inheritance | None
     member: Member | None
     crew: tuple[Program, int] | None
+    patience: float
     reloads: bool
     looks: list[Callable[[], object]]
     policy: Policy

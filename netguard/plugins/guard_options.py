@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -92,7 +93,7 @@ class GuardOptions(usage.Options):
         inherited: see :class:`netguard.plugins.concerns.Given`.
         reloads: see :class:`netguard.plugins.concerns.Given`.
         looks: likewise.
-        member, crew: likewise.
+        member, crew, patience: likewise.
         config: what the file says, once the options have been parsed.
         policy: the guards, likewise.
     """
@@ -104,6 +105,7 @@ class GuardOptions(usage.Options):
     inherited: Inheritance | None = None
     member: Member | None = None
     crew: tuple[Program, int] | None = None
+    patience: float = inf
     policy: Policy
     reloads = True
 

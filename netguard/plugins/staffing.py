@@ -6,6 +6,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.python.usage import UsageError
 
 from netguard.one_line import end_in_one_line
+from netguard.options import is_off
 from netguard.plugins.concerns import Given
 from netguard.plugins.explaining import Explainer
 from netguard.plugins.listening import CannotServeError
 from netguard.process.log_writer import cry
-from netguard.units import Prefix, count
+from netguard.units import Prefix, count, duration
 from netguard.workers.assignment import Assignment
 from netguard.workers.crew import Crew
 from netguard.workers.member import Member
@@ -35,11 +37,20 @@ PARAMETERS: list[list[Any]] = [
         "1",
         "serve by so many processes, each on a processor of its own; the limits of a peer stay exact (default: 1)",
     ],
+    [
+        "worker-timeout",
+        None,
+        "30s",
+        "kill and replace a worker that has not answered its parent for so long, since its event loop hangs, or off",
+    ],
 ]
 FLAGS: list[list[Any]] = []
 
 MOST = 64
 """Workers at most."""
+
+SHORTEST = 2.0
+"""Seconds of ``--worker-timeout`` at least: workers are asked every second."""
 
 _PARENTS: dict[str, str | int | None] = {
     **dict.fromkeys(("control", "take-over", "admin", "admin-token", "admin-tls", "admin-tls-ca", "admin-may-cut")),
@@ -66,10 +77,24 @@ def check(given: Given) -> None:
         raise UsageError(f"--workers: {why}") from None
     if assignment is not None:
         _become(given, assignment)
-    elif workers > MOST:
+        return
+    given.patience = _patience(given["worker-timeout"])
+    if workers > MOST:
         raise UsageError(f"--workers: {workers} are too many, {MOST} at most")
-    elif workers > 1:
+    if workers > 1:
         given.crew = _program(given), workers
+
+
+def _patience(text: str) -> float:
+    if is_off(text):
+        return inf
+    try:
+        seconds = float(duration(text))
+    except ValueError as why:
+        raise UsageError(f"--worker-timeout: {why}, nor off") from None
+    if seconds < SHORTEST:
+        raise UsageError(f"--worker-timeout: {text} is too short, at least {duration.text(SHORTEST)}")
+    return seconds
 
 
 def _become(given: Any, assignment: Assignment) -> None:
@@ -117,7 +142,7 @@ def staffed(service: Any, house: House, given: Any) -> Any:
         return service
     start, workers = given.crew
     policies = [given.policy, *map(given.policy_of, getattr(given, "listens", ()))]
-    crew = _Crew(service, house, reactor, start, workers, _widest(policies), given.inherited)
+    crew = _Crew(service, house, reactor, start, workers, _widest(policies), given.inherited, given.patience)
     crew.proxied = PROXIED if any(each.before_tls for each in policies) else None
     crew.failed = _Failing(reactor)
     sum_up(house, crew)

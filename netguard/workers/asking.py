@@ -20,6 +20,11 @@ WITHIN = 10.0
 
 _CALL = b"."
 
+
+class SilentError(ControlError):
+    """The worker has not answered, nor shown in another way that its event loop turns."""
+
+
 Answer = Mapping[str, Any]
 
 
@@ -38,12 +43,12 @@ class Line:
         self._reactor = reactor
         self._name = name
 
-    def ask(self, command: str, within: float = WITHIN) -> Deferred[Answer]:
+    def ask(self, command: str, within: float | None = WITHIN) -> Deferred[Answer]:
         """Give a command.
 
         Args:
             command: the line.
-            within: seconds in which it has to be answered.
+            within: seconds in which it has to be answered; None where it may take any time.
 
         Returns:
             What fires with the answer, or fails with ControlError.
@@ -72,7 +77,7 @@ class Line:
             try:
                 socket.send_fds(self._socket, [_CALL], [theirs.fileno()])
             except OSError as why:  # it has ended, or reads nothing any more
-                question.fail(why.strerror or str(why))
+                question.miss(why.strerror or str(why))
                 return
             ours.setblocking(False)
             self._reactor.adoptStreamConnection(ours.fileno(), socket.AF_UNIX, Only(question))
@@ -105,7 +110,7 @@ class Question(Protocol):
         self._got = bytearray()
         self._late: IDelayedCall | None = None
         if within is not None:
-            self._late = reactor.callLater(within, self.fail, f"no answer within {within:g}s")
+            self._late = reactor.callLater(within, self.miss, f"no answer within {within:g}s")
 
     def say(self, line: bytes) -> None:
         """Send the command."""
@@ -138,9 +143,9 @@ class Question(Protocol):
         else:
             self._end(Failure(ControlError(str(told.get("error")))))
 
-    def fail(self, why: str) -> None:
-        """There is no answer."""
-        self._end(Failure(ControlError(f"{self._name}: {why}")))
+    def miss(self, why: str) -> None:
+        """There is no answer, nor anything else."""
+        self._end(Failure(SilentError(f"{self._name}: {why}")))
 
     def _end(self, outcome: Any) -> None:
         if self._late is not None and self._late.active():
@@ -156,4 +161,4 @@ class Question(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         """The worker has ended, or nobody wanted more."""
-        self.fail("it has ended")
+        self._end(Failure(ControlError(f"{self._name}: it has ended")))

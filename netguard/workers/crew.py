@@ -12,6 +12,7 @@ The rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -21,7 +22,7 @@ from twisted.internet.error import CannotListenError
 from netguard.errors import DrainOver
 from netguard.workers import totals
 from netguard.workers.listening import SharedListening, listening_by
-from netguard.workers.place import Place
+from netguard.workers.place import LOOK, Place
 from netguard.workers.roster import Roster
 from netguard.workers.snapshot import Sums
 from netguard.workers.sockets import NotSteeredError, steer
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from netguard.process.inheritance import Inheritance
     from netguard.service import Service as House
     from netguard.units import Prefix
-
-POLL = 1.0
-"""Seconds between two times at which the workers are asked for their figures."""
 
 GRACE = 5.0
 """Seconds that workers have for ending when the parent does."""
@@ -54,6 +52,7 @@ class Crew(Roster, _Service):  # type: ignore[misc]
         workers: how many.
         prefix: how many bits of an address make one peer.
         inherited: what another instance has handed over, or None.
+        patience: seconds for which a worker may not answer before it is ended, and another begins.
 
     Attributes:
         sums: their figures.
@@ -75,8 +74,10 @@ class Crew(Roster, _Service):  # type: ignore[misc]
         workers: int,
         prefix: Prefix,
         inherited: Inheritance | None = None,
+        patience: float = inf,
     ) -> None:
         super().__init__(reactor, workers, prefix)
+        self.patience = patience
         self.house = house
         self.start = start
         self.sums = Sums(house.figures)
@@ -183,7 +184,7 @@ class Crew(Roster, _Service):  # type: ignore[misc]
             self.places.append(Place(self, Post(at + 1, self.workers, memory, sockets)))
         for each in self.places:
             each.fill()
-        self._poll = self.reactor.callLater(POLL, self._look)
+        self._poll = self.reactor.callLater(LOOK, self._look)
 
     def callWhenRunning(self, do: Callable[[], object]) -> None:
         """Call it once all workers serve."""
@@ -227,17 +228,12 @@ class Crew(Roster, _Service):  # type: ignore[misc]
         for each in self.places:
             each.kill()
 
-    # what they tell
-
     def _look(self) -> None:
-        """Ask for the figures."""
-        self._poll = None
+        """Look at every worker, and at what else is to be looked at."""
+        self._poll = self.reactor.callLater(LOOK, self._look)
+        for each in self.places:
+            each.look()
         self.tend()
-        self.collect().addBoth(self._looked)
-
-    def _looked(self, _: object) -> None:
-        if self.running and self._poll is None:
-            self._poll = self.reactor.callLater(POLL, self._look)
 
 
 def _whatever(_: object) -> None:

@@ -7,6 +7,7 @@ lets those who are in finish, and ends.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import socket
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ from netguard.workers.listening import HandedListening, listening_by
 from netguard.workers.population import share_population
 from netguard.workers.snapshot import snapshot
 from netguard.workers.totals import Table
+from netguard.workers.worker import SHOW
 
 if TYPE_CHECKING:
     from twisted.internet.error import CannotListenError
@@ -60,6 +62,7 @@ class Member:
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.lifeline = Lifeline()
+        faulthandler.register(SHOW, file=2, all_threads=False)
         events.QUIET.update(PARENTS)
         count_sessions(assignment.first, assignment.workers)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 
 from netguard.process.commands import ControlError
-from netguard.workers.asking import WITHIN
+from netguard.workers.asking import WITHIN, SilentError
 from netguard.workers.worker import Post, Worker
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.failure import Failure
 
     from netguard.service import Service as House
     from netguard.workers.asking import Question
@@ -24,6 +26,11 @@ SOONEST, LATEST = 0.1, 30.0
 """Seconds after which the successor of a worker begins: at first, and at most; each time twice as many."""
 PROVEN = 60.0
 """Seconds after which a worker has lived for a while: its successor begins as soon as the first."""
+
+LOOK = 1.0
+"""Seconds between two looks at a worker."""
+STARTING = 10.0
+"""A worker that follows another may take so many times longer to begin than it may take to answer."""
 
 _MARGIN, _ROUND = 100_000, 1_000_000
 """Sessions that a worker may have begun since it was last heard of; and by what its successor's numbers are told."""
@@ -40,6 +47,7 @@ class Crew(Protocol):
         table: the totals that they share.
         limits: what was set while the service runs.
         failed: called with the reason when a worker cannot start for the first time.
+        patience: seconds for which a worker may be silent.
     """
 
     house: House
@@ -49,6 +57,7 @@ class Crew(Protocol):
     table: Table | None
     limits: dict[str, str]
     failed: Callable[[str], object]
+    patience: float
 
     @property
     def served(self) -> bool:
@@ -67,6 +76,7 @@ class Place:
 
     Attributes:
         worker: who is there now, or was last.
+        silent: seconds for which it has not answered.
         cut: how many connections were cut when it drained.
     """
 
@@ -79,6 +89,8 @@ class Place:
         self._first = post.number
         self._again: IDelayedCall | None = None
         self._parting = ""
+        self.silent = 0.0
+        self._asks = self._heard = False
 
     @property
     def number(self) -> int:
@@ -98,11 +110,14 @@ class Place:
     def fill(self) -> None:
         """Start a worker."""
         self._again = None
+        self.silent = 0.0
+        self._asks = self._heard = False
         self.worker = Worker(self.post, self._crew.reactor, self._hear)
         self.worker.start(self._crew.start, self._first, self._crew.limits)
 
     def _hear(self, worker: Worker, word: str) -> None:
         if word == "ready":
+            self._lives()
             self._crew.house.tell("worker_started", {"worker": self.number, "pid": worker.pid})
             if self._parting:
                 self._ask_to_part()
@@ -157,12 +172,12 @@ class Place:
         if self.worker is not None and not self.worker.ended:
             self.worker.kill()
 
-    def ask(self, command: str, within: float = WITHIN) -> Deferred[Any]:
+    def ask(self, command: str, within: float | None = WITHIN) -> Deferred[Any]:
         """Give the worker a command.
 
         Args:
             command: the line.
-            within: seconds in which it has to be answered.
+            within: seconds in which it has to be answered; None where it may take any time.
 
         Returns:
             Fires with the answer, or fails with ControlError.
@@ -183,12 +198,62 @@ class Place:
         question.answer.addErrback(lambda _: None)
         return question
 
-    def tell_figures(self) -> Deferred[None]:
-        """Let the sums have its figures, if it tells them."""
-        asked, worker = self.ask("figures"), self.worker
+    def tell_figures(self, within: float | None = WITHIN) -> Deferred[None]:
+        """Let the sums have its figures, if it tells them.
+
+        Args:
+            within: seconds in which it has to; None where it may take any time.
+        """
+        asked, worker = self.ask("figures", within), self.worker
 
         def heard(told: Any) -> None:
             if worker is self.worker and not self.gone:
+                self._lives()
                 self._crew.sums.hear(self.number, told)
 
-        return asked.addCallbacks(heard, lambda _: succeed(None))
+        def failed(why: Failure) -> None:
+            if worker is self.worker and not why.check(SilentError):
+                self._lives()  # it answers, though not as it should
+
+        return asked.addCallbacks(heard, failed)
+
+    # one that hangs
+
+    def _lives(self) -> None:
+        self.silent, self._heard = 0.0, True
+
+    def look(self) -> None:
+        """Ask for the figures, unless that question is not answered yet, and end a worker that answers none for long.
+
+        To be called every :data:`LOOK` seconds. Silence is counted by these looks and not by the clock: when that is
+        set, or this process itself has been stopped for a while, no worker is to blame.
+        """
+        worker = self.worker
+        if worker is None or worker.ended:
+            return
+        if not self._heard:
+            self.silent += LOOK
+        limit = self._limit(worker)
+        if self.silent >= limit + LOOK:
+            self._end(worker, limit)
+        elif self.silent >= limit:
+            worker.show_where()
+        if worker.ready and not self._asks:
+            self._asks, self._heard = True, False
+            self.tell_figures(None).addBoth(lambda _: self._asked(worker))
+
+    def _asked(self, worker: Worker) -> None:
+        if worker is self.worker:
+            self._asks = False
+
+    def _limit(self, worker: Worker) -> float:
+        if worker.ready:
+            return self._crew.patience
+        return self._crew.patience * STARTING if self._crew.served else inf
+
+    def _end(self, worker: Worker, limit: float) -> None:
+        if not worker.stuck:
+            worker.stuck = True
+            about = {"worker": self.number, "pid": worker.pid, "silent": self.silent, "limit": limit}
+            self._crew.house.tell("worker_stuck", {**about, "option": "worker-timeout", "where": worker.where()})
+        worker.kill()

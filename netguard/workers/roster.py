@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from netguard.workers.place import Place
 
 
+SOON = 2.0
+"""Seconds in which figures have to come for a status that somebody waits for; else those of before are told."""
+
+
 class Roster:
     """The places.
 
@@ -40,9 +44,9 @@ class Roster:
         """Ask every worker for its figures.
 
         Returns:
-            What fires when they have answered, or cannot.
+            What fires when they have answered, or have not within :data:`SOON`.
         """
-        return DeferredList([each.tell_figures() for each in self.places if each.serves])
+        return DeferredList([each.tell_figures(SOON) for each in self.places if each.serves])
 
     def ask_all(self, command: str, within: float = WITHIN) -> Deferred[list[tuple[bool, Any]]]:
         """Give a command to every worker that serves.

@@ -66,7 +66,8 @@ class Spreading:
     def _row(self, place: Place) -> dict[str, object]:
         told = self._crew.sums.of(place.number)
         about: dict[str, object] = {"worker": place.number, "pid": None if place.worker is None else place.worker.pid}
-        return {**about, "serves": place.serves, "connections": told.get("now", 0), "accepted": told.get("accepted", 0)}
+        counted = {"connections": told.get("now", 0), "accepted": told.get("accepted", 0)}
+        return {**about, "serves": place.serves, "silent": place.silent, **counted}
 
     async def _all(self, command: str) -> list[Mapping[str, Any]]:
         """What those answer who serve; who does not answer is an error, since the answer would not be whole."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -22,6 +24,13 @@ from netguard.workers.assignment import VARIABLE, Assignment, Handed, descriptor
 
 _LONGEST = 2000
 """Bytes of what a process has said last that are kept."""
+
+SHOW = signal.SIGQUIT
+"""What has a worker say on its standard error where it is, even one whose event loop does not turn (faulthandler)."""
+
+_FRAME = re.compile(r'^  File "(.+)", line ([0-9]+) in (.+)$', re.MULTILINE)
+_FRAMES = 4
+"""So many of the innermost frames are told."""
 
 _LIFELINE, _TOTALS, _FIRST = 3, 4, 5
 """Descriptors of a worker."""
@@ -72,6 +81,7 @@ class Worker(ProcessProtocol):
         pid: its process.
         ready: whether it serves.
         ended: whether it has ended.
+        stuck: whether it is ended since it did not answer.
         cut: how many connections it had to cut when it drained.
         reason: how it ended.
     """
@@ -79,7 +89,7 @@ class Worker(ProcessProtocol):
     def __init__(self, post: Post, reactor: Any, hear: Callable[[Worker, str], object]) -> None:
         self.post = post
         self.pid = 0
-        self.ready = self.ended = False
+        self.ready = self.ended = self.stuck = False
         self.cut = 0
         self.reason = ""
         self._reactor = reactor
@@ -137,9 +147,23 @@ class Worker(ProcessProtocol):
 
     def kill(self) -> None:
         """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def show_where(self) -> None:
+        """Have it say what it is doing, whatever that is: see :data:`SHOW`."""
+        self._said = b""
+        self._signal(SHOW)
+
+    def where(self) -> str:
+        """What it has said that it is doing, innermost first; nothing where it could not even say that."""
+        said, self._said = self._said.decode("utf-8", "backslashreplace"), b""
+        found = _FRAME.findall(said)[:_FRAMES]
+        return " < ".join(f"{name} ({Path(file).name}:{line})" for file, line, name in found)
+
+    def _signal(self, number: signal.Signals) -> None:
         transport: Any = self.transport
         with suppress(ProcessExitedAlready):
-            transport.signalProcess(signal.SIGKILL.name.removeprefix("SIG"))
+            transport.signalProcess(int(number))  # it knows few of them by name
 
 
 def _is_open(descriptor: int) -> bool:

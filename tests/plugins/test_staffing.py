@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ TWISTD = {
 class Given(dict[str, Any]):
     """Options."""
 
-    def __init__(self, workers: str = "2", twistd: dict[str, Any] | None = TWISTD, **more: Any) -> None:
-        super().__init__({"workers": workers, **more})
+    def __init__(
+        self, workers: str = "2", twistd: dict[str, Any] | None = TWISTD, timeout: str = "30s", **more: Any
+    ) -> None:
+        super().__init__({"workers": workers, "worker-timeout": timeout, **more})
         self.parent = None if twistd is None else dict(twistd)
         self.member = self.crew = None
 
@@ -47,6 +50,8 @@ class Given(dict[str, Any]):
         (Given("none"), "^--workers: 'none' is not"),
         (Given("0"), "^--workers: '0' is not"),
         (Given("65"), "^--workers: 65 are too many, 64 at most"),
+        (Given(timeout="soon"), "^--worker-timeout: 'soon' is not .*, nor off"),
+        (Given(timeout="1s"), "^--worker-timeout: 1s is too short, at least 2s"),
         (Given(twistd=None), "--workers works under twistd only"),
         (Given(twistd={}), "--workers works under twistd only"),
         (
@@ -86,9 +91,16 @@ def test_a_worker_is_started_as_its_parent_was() -> None:
     given: Any = Given("3")
     staffing.check(given)
     program, workers = given.crew
-    assert workers == 3
+    assert (workers, given.patience) == (3, 30.0)
     assert program.words == (sys.executable, *sys.orig_argv[1:])
     assert program.folder == str(Path.cwd())
+
+
+def test_workers_may_hang_where_that_is_wanted() -> None:
+    """Such as under a debugger."""
+    given: Any = Given(timeout="off")
+    staffing.check(given)
+    assert given.patience == inf
 
 
 @pytest.mark.parametrize(

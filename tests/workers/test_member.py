@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import socket
@@ -27,6 +28,7 @@ from netguard.workers.assignment import Assignment
 from netguard.workers.member import Member, Orders, leave
 from netguard.workers.sockets import opened
 from netguard.workers.totals import Table, memory
+from netguard.workers.worker import SHOW
 
 if TYPE_CHECKING:
     from tests.conftest import Logged
@@ -39,6 +41,7 @@ HERE = "127.0.0.1"
 def as_before() -> Iterator[None]:
     """This process is no worker."""
     yield
+    faulthandler.unregister(SHOW)
     events.QUIET.clear()
     count_sessions(next_session(), 1)
 

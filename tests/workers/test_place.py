@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 from netguard.process.commands import ControlError
 from netguard.service import Service
 from netguard.workers import place
+from netguard.workers.asking import SilentError
 from netguard.workers.place import LATEST, PROVEN, Place
 from netguard.workers.snapshot import Sums
 from netguard.workers.totals import Table
@@ -26,13 +27,16 @@ class Line:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.refuses = False
+        self.refuses: ControlError | None = None
+        self.hangs = False
         self.answer: Deferred[Any] = Deferred()
 
-    def ask(self, command: str, _within: float) -> Deferred[Any]:
+    def ask(self, command: str, _within: float | None) -> Deferred[Any]:
         """Remember it."""
         self.asked.append(command)
-        return fail(ControlError("busy")) if self.refuses else succeed({})
+        if self.hangs:
+            return self.answer
+        return succeed({}) if self.refuses is None else fail(self.refuses)
 
     def follow(self, command: str, _hear: Any) -> Any:
         """Likewise."""
@@ -49,7 +53,8 @@ class Worker:
         self.began = reactor.seconds()
         self.line: Any = Line()
         self.pid = 4711
-        self.ready = self.ended = self.killed = False
+        self.ready = self.ended = self.killed = self.stuck = False
+        self.shown = 0
         self.cut = 0
         self.reason = "SIGKILL"
         self.first = 0
@@ -74,6 +79,14 @@ class Worker:
         """Remember."""
         self.killed = True
 
+    def show_where(self) -> None:
+        """Likewise."""
+        self.shown += 1
+
+    def where(self) -> str:
+        """What it has said."""
+        return "busy (here.py:1)" if self.shown else ""
+
 
 class Crew:
     """One of two."""
@@ -88,11 +101,19 @@ class Crew:
         self.served = True
         self.changes = 0
         self.failures: list[str] = []
+        self.patience = 3.0
         self.failed: Callable[[str], object] = self.failures.append
 
     def changed(self) -> None:
         """Count."""
         self.changes += 1
+
+
+def figures() -> dict[str, Any]:
+    """What a worker answers."""
+    told = {"accepted": 0, "closed": 0, "bytes_in": 0, "bytes_out": 0, "now": 4, "cpu": 0.0, "session": 2}
+    lags = {"counts": [0] * 14, "total": 0.0, "worst": 0.0, "median": 0.0}
+    return {**told, "refused": {}, "cut": {}, "would": {}, "told": {}, "lags": lags}
 
 
 @pytest.fixture
@@ -140,9 +161,7 @@ def test_the_next_begins_soon_and_then_later_and_later(crew: Crew, there: Place,
 def test_sessions_are_numbered_on(crew: Crew, there: Place) -> None:
     """No successor has a number that was used: it counts from the next million of its own."""
     assert worker_at(there).first == 2
-    told = {"accepted": 0, "closed": 0, "bytes_in": 0, "bytes_out": 0, "now": 4, "cpu": 0.0, "session": 3_999_998}
-    lags = {"counts": [0] * 14, "total": 0.0, "worst": 0.0, "median": 0.0}
-    crew.sums.hear(2, {**told, "refused": {}, "cut": {}, "would": {}, "told": {}, "lags": lags})
+    crew.sums.hear(2, {**figures(), "session": 3_999_998})
     worker_at(there).ends()
     crew.reactor.advance(1)
     assert worker_at(there).first == 3 * 1_000_000 * 2 + 2
@@ -210,10 +229,99 @@ async def test_who_does_not_serve_answers_nothing(crew: Crew, there: Place) -> N
     there.kill()
     assert worker_at(there).killed
     assert worker_at(there).line.asked == ["status", "events"]
-    worker_at(there).line.refuses = True
+    worker_at(there).line.refuses = ControlError("busy")
     await there.tell_figures()
     worker_at(there).ends()
     with pytest.raises(ControlError, match="worker 2 does not serve at the moment"):
         await there.ask("status")
     await there.tell_figures()
     assert crew.sums.of(2) == {}
+
+
+def look(there: Place, times: int = 1) -> None:
+    """Let some seconds pass."""
+    for _ in range(times):
+        there.look()
+
+
+def test_one_that_hangs_is_ended_and_the_log_says_where(there: Place, logged: Logged) -> None:
+    """It is asked one question, not one for each second; and it is told once, however long its end takes."""
+    worker = worker_at(there)
+    worker.line.hangs = True
+    look(there, 3)
+    assert (worker.line.asked, worker.shown, there.silent) == (["figures"], 0, 2.0)
+    look(there)
+    assert (worker.shown, worker.killed) == (1, False)
+    look(there)
+    assert worker.killed
+    look(there)
+    (told,) = logged.named("worker_stuck")
+    assert {key: told[key] for key in ("worker", "pid", "silent", "limit", "option", "where")} == {
+        "worker": 2,
+        "pid": 4711,
+        "silent": 4.0,
+        "limit": 3.0,
+        "option": "worker-timeout",
+        "where": "busy (here.py:1)",
+    }
+    worker.ends()
+    look(there, 9)
+    assert len(logged.named("worker_ended")) == 1
+
+
+def test_one_that_answers_at_last_is_spared(there: Place, logged: Logged) -> None:
+    """Even when it was about to be ended; the next question follows."""
+    worker = worker_at(there)
+    worker.line.hangs = True
+    look(there, 4)
+    assert worker.shown == 1
+    worker.line.answer.callback(figures())
+    worker.line.answer = Deferred()
+    assert there.silent == 0
+    look(there, 2)
+    assert worker.line.asked == ["figures"] * 2
+    assert not worker.killed
+    assert logged.named("worker_stuck") == []
+
+
+@pytest.mark.parametrize(("why", "spared"), [(ControlError("it failed"), True), (SilentError("no answer"), False)])
+def test_a_bad_answer_is_one(there: Place, why: ControlError, spared: bool) -> None:
+    """Its event loop turns, whatever else is wrong with it; where nothing came, not even that is known."""
+    worker_at(there).line.refuses = why
+    look(there, 9)
+    assert worker_at(there).killed is not spared
+
+
+def test_an_answer_of_one_that_has_ended_says_nothing_of_its_successor(crew: Crew, there: Place) -> None:
+    """It is another worker's."""
+    before = worker_at(there)
+    before.line.hangs = True
+    look(there)
+    before.ends()
+    crew.reactor.advance(1)
+    worker_at(there).serves()
+    worker_at(there).line.hangs = True
+    look(there, 3)
+    before.line.answer.errback(ControlError("it has ended"))
+    assert there.silent == 2.0
+    look(there)
+    assert worker_at(there).line.asked == ["figures"]
+
+
+def test_a_successor_has_longer_to_begin(crew: Crew, there: Place) -> None:
+    """Ten times; but the first of all as long as it takes, since whoever starts the service waits for it."""
+    worker_at(there).ends()
+    crew.reactor.advance(1)
+    look(there, 29)
+    assert worker_at(there).shown == 0
+    look(there, 2)
+    assert worker_at(there).killed
+    crew.served = False
+    there.fill()
+    look(there, 999)
+    assert not worker_at(there).killed
+
+
+def test_nobody_is_looked_at_where_nobody_is(crew: Crew) -> None:
+    """Before there is a worker."""
+    Place(crew, Post(2, 2, 0, ())).look()

@@ -28,7 +28,7 @@ class Place:
         good: Deferred[Any] = succeed({command: self.answer})
         return fail(self.answer) if isinstance(self.answer, Exception) else good
 
-    def tell_figures(self) -> Deferred[None]:
+    def tell_figures(self, _within: float) -> Deferred[None]:
         """Tell."""
         self.heard += 1
         return succeed(None)

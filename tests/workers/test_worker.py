@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor as global_reactor
+from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import deferLater
 
 from netguard.workers import worker as module
@@ -105,6 +106,39 @@ async def test_it_can_be_killed(tmp_path: Path) -> None:
         who.kill()
 
     made = await run(tmp_path, 'line.send(b"ready\\n"); line.recv(1)', kill)
+    assert made.reason == "SIGKILL"
+
+
+HANGS = """
+import faulthandler, signal
+faulthandler.register(signal.SIGQUIT, file=2, all_threads=False)
+def inner():
+    line.send(b"ready\\n")
+    while True:
+        pass
+def outer(): inner()
+exec(compile("\\n" * 6 + "outer()", "/somewhere/shop.py", "exec"))
+"""
+
+
+async def test_one_that_hangs_says_where(tmp_path: Path, cried: list[str]) -> None:
+    """Innermost first; how it ended is another matter."""
+    who: list[Worker] = []
+    where: list[str] = []
+
+    def show(made: Worker, word: str) -> None:
+        if word == "ready":
+            who.append(made)
+            made.show_where()
+
+    running = ensureDeferred(run(tmp_path, HANGS, show))
+    while "shop.py" not in "".join(cried):
+        await deferLater(reactor, 0.01)
+    where.append(who[0].where())
+    where.append(who[0].where())
+    who[0].kill()
+    made = await running
+    assert where == ["inner (<string>:9) < outer (<string>:12) < <module> (shop.py:7) < <module> (<string>:13)", ""]
     assert made.reason == "SIGKILL"
 
 
