@@ -35,6 +35,8 @@ examples:
   NO_COLOR=1 netguard top /run/netguard-pop/control
 """
 
+_SORT = f"by what to sort: {', '.join(SORTS)} (default: {SORTS[0]})"
+
 
 def _every(text: str) -> float:
     try:
@@ -49,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("socket", metavar="SOCKET", help="the service's control socket")
     parser.add_argument("--every", metavar="DURATION", type=_every, default=2.0, help="how often to look (default: 2s)")
-    parser.add_argument("--sort", choices=SORTS, default=SORTS[0], help="by what to sort (default: age)")
+    parser.add_argument("--sort", choices=SORTS, metavar="KEY", default=SORTS[0], help=_SORT)
 
 
 def run(arguments: argparse.Namespace) -> None:
