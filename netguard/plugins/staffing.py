@@ -177,7 +177,8 @@ class _Crew(Crew):
             super().privilegedStartService()
         except CannotListenError as why:
             reason = getattr(why.socketError, "strerror", None) or str(why.socketError)
-            error = CannotServeError(f"{reason}: cannot listen on {':'.join(map(str, (why.interface, why.port)))}")
+            place = ":".join(str(each) for each in (why.interface, why.port) if each is not None)
+            error = CannotServeError(f"{reason}: cannot listen on {place}")
             end_in_one_line(error)
             raise error from None
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from netguard.process.inheritance import Inheritance
     from netguard.workers.assignment import Assignment
 
-_OTHERS = ("listenUNIX", "listenUDP", "listenMulticast", "listenUNIXDatagram", "adoptStreamPort", "adoptDatagramPort")
+_ADOPT = ("adoptStreamPort", "adoptDatagramPort")
+_OTHERS = ("listenUNIX", "listenUDP", "listenMulticast", "listenUNIXDatagram", *_ADOPT)
 NOT_SHARED = "--workers shares ports of TCP alone, and this is none"
+NOT_OURS = "--workers opens ports itself, as in tcp:110, and cannot share a socket that another program has opened"
 NOT_OPENED = "--workers shares ports that are opened at the start, and this is none"
 
 
@@ -34,14 +36,17 @@ def listening_by(reactor: Any, listen: Callable[..., Any], refused: list[CannotL
         refused: where each refusal is added.
     """
 
-    def refuse(place: object, *_: object, **__: object) -> Any:
-        refused.append(CannotListenError(None, str(place), OSError(errno.EOPNOTSUPP, NOT_SHARED)))
-        raise refused[-1]
+    def refusing(why: str, kind: str = "") -> Callable[..., Any]:
+        def refuse(place: object, *_: object, **__: object) -> Any:
+            refused.append(CannotListenError(None, f"{kind}{place}", OSError(errno.EOPNOTSUPP, why)))
+            raise refused[-1]
+
+        return refuse
 
     before = {name: vars(reactor)[name] for name in ("listenTCP", *_OTHERS) if name in vars(reactor)}
     reactor.listenTCP = listen
     for name in _OTHERS:
-        setattr(reactor, name, refuse)
+        setattr(reactor, name, refusing(NOT_OURS, "descriptor ") if name in _ADOPT else refusing(NOT_SHARED))
     try:
         yield
     finally:

@@ -131,6 +131,23 @@ def test_it_serves_through_sockets_that_systemd_opens(site: Site) -> None:
         assert server.stop() == 0
 
 
+@needs("systemd-socket-activate")
+def test_workers_cannot_have_a_socket_that_systemd_has_opened(site: Site) -> None:
+    """They are told so in one line: a group of sockets has to be one user's, and its others need the right to open."""
+    port = free_port()
+    activate = ["systemd-socket-activate", "-l", str(port), "--fdname=pop3"]
+    passed = [f"--setenv={name}={environment()[name]}" for name in ("PYTHONPATH", "LC_ALL", "PATH")]
+    words = [TWISTD, "-n", "--pidfile=", "netguard-pop", "--log-format", "json", *site.options, "--workers", "2"]
+    with running([*activate, *passed, *words, "--listen", "systemd:domain=INET6:name=pop3"], site) as server:
+        server.err.wait(lambda lines: any("Listening on" in line for line in lines))
+        socket.create_connection((LOOPBACK, port), PATIENCE).close()
+        assert server.process.wait(PATIENCE) == 1
+        server.err.wait(lambda _: server.err.ended)
+        told = [line for line in server.err.lines if line.startswith("twistd: ")]
+        why = "--workers opens ports itself, as in tcp:110, and cannot share a socket that another program has opened"
+        assert told == [f"twistd: {why}: cannot listen on systemd:domain=INET6:name=pop3"]
+
+
 HAND_OVER = """
 import os, sys
 high = [os.dup(os.dup(int(each))) for each in sys.argv[1:3]]

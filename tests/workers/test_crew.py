@@ -13,8 +13,8 @@ import pytest
 
 from netguard.units import Prefix
 from netguard.workers.steering import worker_of
-from tests.crewserver import Caller, crew, ctl, is_served, kill, lives, pids, start, until
-from tests.popserver import PATIENCE, Server
+from tests.crewserver import PORT, Caller, crew, ctl, install, is_served, kill, lives, pids, start, until
+from tests.popserver import PATIENCE, Server, assert_clean, environment
 
 SOURCES = [f"127.0.0.{n}" for n in range(1, 9)]
 QUIET = ["--max-per-peer", "off", "--max-connections", "off"]
@@ -228,7 +228,7 @@ def test_one_that_cannot_start_ends_the_service(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "unix": ("unix:there", "--workers shares ports of TCP alone, and this is none: cannot listen on"),
+    "unix": ("unix:there", "--workers shares ports of TCP alone, and this is none: cannot listen on there"),
     "taken": ("tcp:{port}:interface=127.0.0.1", "Address already in use: cannot listen on 127.0.0.1:{port}"),
 }
 
@@ -246,6 +246,39 @@ def test_a_port_that_cannot_be_shared_is_one_line(tmp_path: Path, what: str) -> 
         server.err.wait(lambda _: server.err.ended)
     assert len(server.err.lines) == 1
     assert line in server.err.lines[0]
+
+
+def within(folder: Path) -> dict[str, str]:
+    """The environment of a process that finds a plugin in a folder."""
+    there = environment()
+    return there | {"PYTHONPATH": f"{there['PYTHONPATH']}{os.pathsep}{folder}"}
+
+
+def test_another_reactor_serves_as_well(tmp_path: Path) -> None:
+    """Workers have their parent's: each peer has its worker, one that dies is replaced, and all drain at the end."""
+    install(tmp_path)
+    words = ["--reactor=asyncio", "netguard-wrap", "--log-format", "json", "--workers", "2", "--control", "ctl"]
+    server = Server.twistd(*words, "--", "talker", "--listen", PORT, cwd=tmp_path, env=within(tmp_path))
+    try:
+        server.wait_for("started")
+        (port,) = server.ports()
+        workers = pids(server)
+        callers = {source: Caller(port, source) for source in SOURCES}
+        for source, each in callers.items():
+            assert each.answerer == workers[worker_of(source, 2, Prefix()) + 1]
+        assert ctl(tmp_path, "status")["connections"] == len(SOURCES)
+        kill(workers[1])
+        after = pids(server, 3)
+        assert (after[1] != workers[1], after[2]) == (True, workers[2])
+        for source in SOURCES:
+            assert is_served(port, source)
+        for each in callers.values():
+            each.close()
+    finally:
+        status = server.stop()
+    assert status == 0
+    assert_clean(server.log)
+    assert server.log.count("AsyncioSelectorReactor") == 4
 
 
 def test_a_proxy_steers_for_those_behind_it(tmp_path: Path) -> None:

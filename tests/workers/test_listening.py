@@ -62,11 +62,11 @@ def test_only_for_a_while_and_only_tcp() -> None:
         assert reactor.listenTCP(1, None) == "ours"
         with pytest.raises(CannotListenError, match="--workers shares ports of TCP alone"):
             reactor.listenUNIX("there", None)
-        with pytest.raises(CannotListenError):
+        with pytest.raises(CannotListenError, match="--workers opens ports itself"):
             reactor.adoptStreamPort(3, 2, None)
     assert reactor.listenTCP is hooked
     assert reactor.listenUNIX("there", None) == "its own"
-    assert [each.port for each in refused] == ["there", "3"]
+    assert [each.port for each in refused] == ["there", "descriptor 3"]
 
 
 @pytest.mark.parametrize(
