@@ -82,8 +82,7 @@ def crew(
 ) -> Iterator[Server]:
     """One for the time of a block, once all its workers serve; it must drain at the end.
 
-    Args:
-        says: a part of what stands on its standard error by then; nothing unless given.
+    By then, what it ``says`` on its standard error has that in it; nothing unless given.
     """
     server = start("--workers", str(workers), *options, cwd=cwd, listen=listen)
     try:
@@ -145,6 +144,15 @@ def is_served(port: int, source: str = "127.0.0.1") -> bool:
     """Whether a newcomer is."""
     with Caller(port, source) as caller:
         return bool(caller.answerer)
+
+
+def ask_page(path: Path, request: str, form: str = "") -> str:
+    """The whole answer to a request to the admin pages on a UNIX socket."""
+    with socket.socket(socket.AF_UNIX) as peer, peer.makefile("rb") as answer:
+        peer.settimeout(PATIENCE)
+        peer.connect(str(path))
+        peer.sendall(f"{request} HTTP/1.0\r\nContent-Length: {len(form)}\r\n\r\n{form}".encode())
+        return answer.read().decode()
 
 
 def pids(server: Server, count: int = 2) -> dict[int, int]:

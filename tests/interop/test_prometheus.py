@@ -16,11 +16,16 @@ from netguard.admin.metrics import Metrics
 from netguard.errors import Idle, TooManyFromPeer
 from netguard.process.vitals import Vitals
 from netguard.service import Service
+from tests.crewserver import Caller, ask_page, crew, is_served, kill, pids, until
 from tests.programs import needs
 
 pytestmark = needs("promtool")
 
 RULES = Path(__file__).parent.parent.parent / "docs" / "examples" / "netguard-alerts.yml"
+SOURCES = [f"127.0.0.{n}" for n in range(1, 5)]
+ACCEPTED = "netguard_accepted_total 4.0"
+REFUSED = 'netguard_refused_total{guard="ConnectionLimit",reason="TooManyFromPeer"} 4.0'
+ENDED = 'netguard_events_total{event="worker_ended"} 1.0'
 US = 'instance="mail:9113"'
 
 
@@ -39,6 +44,34 @@ def test_the_metrics_are_as_prometheus_wants_them() -> None:
     for text in (metrics(Service(Clock)), metrics(house)):
         checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+@pytest.mark.slow
+def test_the_sums_of_workers_are_as_prometheus_wants_them(tmp_path: Path) -> None:
+    """They are the counts of one service, whoever has counted, and say how often a worker has ended."""
+    options = ["--admin", f"unix:{tmp_path / 'admin'}", "--max-item", "20", "--max-per-peer", "1"]
+    with crew(*options, cwd=tmp_path) as server:
+        (port,) = (each["server.port"] for each in server.wait_for("listening", 2) if "server.port" in each)
+        callers = [Caller(port, source) for source in SOURCES]
+        assert all(each.answerer for each in callers)
+        for source in SOURCES:
+            assert not is_served(port, source)
+        assert callers[0].say(b"x" * 100) == b""
+        until(lambda: counted(tmp_path, REFUSED) and counted(tmp_path, ACCEPTED), "the count of all")
+        kill(callers[1].answerer)
+        pids(server, 3)
+        text = until(lambda: counted(tmp_path, ENDED), "the end of one")
+        assert REFUSED in text
+        for each in callers:
+            each.close()
+    checked = subprocess.run(["promtool", "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def counted(folder: Path, line: str) -> str:
+    """The metrics, once this line is among them."""
+    text = ask_page(folder / "admin", "GET /metrics").partition("\r\n\r\n")[2]
+    return text if line in text.splitlines() else ""
 
 
 def ringing(folder: Path, series: dict[str, str]) -> set[str]:

@@ -20,7 +20,7 @@ from netguard.errors import OptionError
 from netguard.plugins.admin import Token
 from netguard.plugins.guard_options import GuardOptions
 from netguard.secret import Secret
-from tests.crewserver import Caller, crew, kill, pids
+from tests.crewserver import Caller, ask_page, crew, kill, pids
 from tests.popserver import PATIENCE, Peer, Server, Site, serving
 
 if TYPE_CHECKING:
@@ -198,15 +198,6 @@ def test_a_wrapped_plugin_is_watched(tmp_path: Path) -> None:
     assert "Traceback" not in server.log
 
 
-def asked_by_socket(path: Path, request: str, form: str = "") -> str:
-    """The whole answer to a request on a UNIX socket."""
-    with socket.socket(socket.AF_UNIX) as peer, peer.makefile("rb") as answer:
-        peer.settimeout(PATIENCE)
-        peer.connect(str(path))
-        peer.sendall(f"{request} HTTP/1.0\r\nContent-Length: {len(form)}\r\n\r\n{form}".encode())
-        return answer.read().decode()
-
-
 def test_connections_of_workers_are_listed_and_cut(tmp_path: Path) -> None:
     """Whoever has which, as those of one process; a worker that hangs is told of, and keeps no page from coming."""
     path = tmp_path / "admin"
@@ -216,17 +207,17 @@ def test_connections_of_workers_are_listed_and_cut(tmp_path: Path) -> None:
         callers = [Caller(port, f"127.0.0.{n}") for n in range(1, 9)]
         answerers = [each.answerer for each in callers]
         assert set(answerers) == set(workers.values())
-        told = json.loads(asked_by_socket(path, "GET /figures.json?sort=peer").partition("\r\n\r\n")[2])
+        told = json.loads(ask_page(path, "GET /figures.json?sort=peer").partition("\r\n\r\n")[2])
         rows = told["connections"]["rows"]
         assert [each["peer"].split()[0] for each in rows] == [f"127.0.0.{n}" for n in range(1, 9)]
-        secret = asked_by_socket(path, "GET /").partition('name="secret" value="')[2].partition('"')[0]
+        secret = ask_page(path, "GET /").partition('name="secret" value="')[2].partition('"')[0]
         for caller, row in zip(callers[:2], rows, strict=False):
-            answer = asked_by_socket(path, "POST /cut", f"session={row['session']}&secret={secret}&sort=peer&page=1")
+            answer = ask_page(path, "POST /cut", f"session={row['session']}&secret={secret}&sort=peer&page=1")
             assert answer.startswith("HTTP/1.0 303 ")
             assert caller.say(b"still there?") == b""
         server.wait_for("cut", 2)
         kill(workers[1], signal.SIGSTOP)
-        page = asked_by_socket(path, "GET /")
+        page = ask_page(path, "GET /")
         kill(workers[1], signal.SIGCONT)
         assert "Not all are here: worker 1: no answer within 2s" in page
         assert page.count("Cut session") == answerers[2:].count(workers[2])
