@@ -93,37 +93,56 @@ class Group(_Disconnects):  # type: ignore[misc]
         """Serve those for whom something has come, each in its own context of the log; how many they were."""
         ready = self._poll.poll(0, most)
         contexts = context.theContextTracker.currentContext().contexts
-        key, outside = log.ILogContext, context.get(log.ILogContext)
-        left, reads, serve = self._left, self._reads, self._serve  # beside __getattr__, each look-up takes its time
         nested, self._serving = self._serving, True
-        contexts.append({})
-        answered: list[tuple[Any, dict[Any, Any]]] = []
+        contexts.append(contexts[-1])
         try:
-            for number, event in ready:
-                if number in left:  # whoever has its number by now, this is not about him
-                    continue
-                member = reads.get(number)
-                if member is None:  # perhaps it has been paused since
-                    member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
-                if member is not None and event:
-                    own = outside.copy()
-                    own["system"] = member.logstr or name_of(member)
-                    contexts[-1] = {key: own}
-                    try:
-                        serve(member, number, event)
-                    except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
-                        log.err()
-                    if member._wanted:  # noqa: SLF001 - of our own family
-                        answered.append((member, contexts[-1]))
-                        if len(answered) == TOGETHER:
-                            self._send(answered, contexts)
-            self._send(answered, contexts)
+            self._serve_each(ready, contexts)
         finally:
             contexts.pop()
             self._serving = nested
             if not nested:
-                left.clear()
+                self._left.clear()
         return len(ready)
+
+    def _serve_each(self, ready: list[tuple[int, int]], contexts: list[dict[Any, Any]]) -> None:
+        around, key, outside = contexts[-1], log.ILogContext, context.get(log.ILogContext)
+        # Beside __getattr__, each look-up takes its time.
+        left, reads, serve, move = self._left, self._reads, self._serve, self._move
+        answered: list[tuple[Any, dict[Any, Any]]] = []
+        for number, event in ready:
+            if number in left:  # whoever has its number by now, this is not about him
+                continue
+            member = reads.get(number)
+            if member is None:  # perhaps it has been paused since
+                member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
+            if member is None or not event:
+                continue
+            if member.moves and event == _IN:
+                contexts[-1], do = around, move
+            else:
+                own = outside.copy()
+                own["system"] = member.logstr or name_of(member)
+                contexts[-1], do = {key: own}, serve
+            try:
+                do(member, number, event)
+            except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
+                log.err()
+            if member._wanted:  # noqa: SLF001 - of our own family
+                answered.append((member, contexts[-1]))
+                if len(answered) == TOGETHER:
+                    self._send(answered, contexts)
+        self._send(answered, contexts)
+
+    def _move(self, member: Any, _number: int, _event: int) -> None:
+        """Let one read that passes on by itself what it reads: no application has to be able to log under its name."""
+        try:
+            why = member.doRead()
+        except BaseException as raised:  # noqa: BLE001 - as Twisted does
+            log.err()
+            self._disconnectSelectable(member, raised, isRead=False)
+        else:
+            if why:
+                self._disconnectSelectable(member, why, isRead=True)
 
     def _serve(self, member: Any, number: int, event: int) -> None:
         """Do what Twisted's reactors do about an event, but that they ask for the descriptor."""

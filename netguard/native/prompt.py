@@ -55,11 +55,13 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
     Attributes:
         upper: who gets what is read: the protocol, or TLS on the way to it.
         most: bytes that one read may bring.
+        moves: whether its reads pass on by themselves what comes, and speak to no application.
     """
 
     producer: Any
     dataBuffer: bytes
     most: int = tcp.Server.bufferSize
+    moves = False
     _inside = _wanted = _waits = False
 
     def __init__(

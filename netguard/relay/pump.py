@@ -1,15 +1,14 @@
 """Bytes from one end's socket to the other's by the shortest way, while nobody has to look at them.
 
 It lies between two transports of our own without TLS. Whatever is not plain (a mark that is crossed, a guard that sees
-every chunk, a peer that takes less than there is) goes the way that bytes go without it, through the transports: so
-that is where all of it is decided, and here nothing is but how bytes are moved:
+every chunk, a peer that takes less than there is) goes the way that bytes go without it, through the transports, where
+all of it is decided. Here nothing is but how bytes are moved:
 
 * by ``recv`` and ``send`` through one buffer of the process, which is best for what is short;
 * after two reads that filled it, by ``splice`` through a pipe: nothing is copied, and a connection in full flow costs a
   third. A socket that moves little that way is read again.
 
-What a peer does not take at once waits in the pipe as it would in its transport, and is counted there
-(:attr:`netguard.native.prompt.PromptServer.piped`).
+What a peer does not take at once waits in the pipe, and counts as waiting in its transport (``PromptServer.piped``).
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Pump(ABC):
         self._full = 0
         self._recv = source.socket.recv_into
         self._send = sink.socket.send
-        source.doRead = self.read
+        source.doRead, source.moves = self.read, True
 
     # what the two directions have of their own
 
@@ -183,6 +182,7 @@ class Pump(ABC):
     def stop(self) -> None:
         """Its source will not be read any more; what is on its way still arrives."""
         _take_off(self.source, "doRead", self)
+        self.source.moves = False
 
     def drop(self) -> None:
         """Its sink is gone, and all that was for it."""

@@ -85,7 +85,7 @@ class Member:
         self.on_send: Callable[[], Any] = lambda: None
         self.reactor: Any = None
         self._inside = self._wanted = False
-        self.logstr = ""
+        self.logstr, self.moves = "", False
 
     def logPrefix(self) -> str:
         """Its name."""
@@ -328,6 +328,29 @@ def test_what_is_logged_stands_under_the_members_name(group: Any, members: Any, 
     log.msg("after")
     assert logged.events[-1]["log_system"] == "-"
     assert group.logPrefix() == "-"
+
+
+def test_one_whose_reads_only_move_bytes_has_no_name_there(group: Any, members: Any, logged: Any) -> None:
+    """It speaks to no application that could log; it ends as any other does, and writes as any other."""
+    mover, bad, ended, speaker = members("mover"), members("bad"), members("ended"), members("speaker")
+    for each in (mover, bad, ended):
+        each.moves = True
+    mover.on_read = speaker.on_read = lambda: log.msg("here")
+    bad.on_read = bad.on_end = raises
+    ended.on_read = ConnectionDone
+    speak(speaker, mover, bad, ended)
+    log.callWithContext({"system": "outside"}, group.doRead)
+    said = [each["log_system"] for each in logged.events if each.get("message") == ("here",)]
+    assert sorted(said) == ["outside", "speaker"]
+    assert len(logged.take_failures(ZeroDivisionError)) == 2
+    assert bad.told == ["read", ZeroDivisionError]
+    assert ended.told == ["read", ("half", ConnectionDone)]
+    group.addWriter(mover)
+    mover.on_write = lambda: log.msg("there")
+    speak(mover)
+    group.doRead()
+    assert mover.told == ["read", "read", "write"]
+    assert logged.events[-1]["log_system"] == "mover"
 
 
 def test_a_connection_that_is_over_is_told_as_twisted_tells_it(group: Any, members: Any) -> None:
