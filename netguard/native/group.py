@@ -133,7 +133,7 @@ class Group(_Disconnects):  # type: ignore[misc]
                     self._send(answered, contexts)
         self._send(answered, contexts)
 
-    def _move(self, member: Any, _number: int, _event: int) -> None:
+    def _move(self, member: Any, number: int, event: int) -> None:
         """Let one read that passes on by itself what it reads: no application has to be able to log under its name."""
         try:
             why = member.doRead()
