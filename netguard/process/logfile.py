@@ -149,17 +149,24 @@ class LogFile:
         if path is None or not self._size:
             return
         try:
+            if _numbered(path, 0).is_file():  # a rotation was interrupted: end it, or this file would be lost
+                self._shift(path)
             # First the one that may refuse, as an append-only file does: the older ones would be shifted for nothing.
             path.rename(_numbered(path, 0))
-            for number in range(self.keep - 1, -1, -1):
-                with suppress(FileNotFoundError):
-                    _numbered(path, number).rename(_numbered(path, number + 1))
+            self._shift(path)
             self.reopen()
         except OSError as why:
             self._size = 0  # until the next look: to try again for every line would cost much
             self._complain(f"cannot rotate {path}: {words(why)}")
         else:
             self._complained = ""
+
+    def _shift(self, path: Path) -> None:
+        """Let ``path.0`` be ``path.1``, and those that are older move up, as far as a number is free; else one goes."""
+        free = next((number for number in range(1, self.keep) if not _numbered(path, number).exists()), self.keep)
+        for number in range(free - 1, -1, -1):
+            with suppress(FileNotFoundError):  # somebody has just removed it
+                _numbered(path, number).rename(_numbered(path, number + 1))
 
     def move_into(self, root: str) -> None:
         """Say that the process's root is another one now.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import stat
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netguard.process.logfile import LogFile
+from tests.popserver import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,6 +232,42 @@ def test_a_file_is_rotated_before_it_is_too_large_and_few_are_kept(world: World)
     assert world.lines("a.log.1") == ["line 0004", "line 0005"]
     assert world.lines("a.log.2") == ["line 0002", "line 0003"]
     assert stat.S_IMODE(world.path.stat().st_mode) & ~0o640 == 0
+
+
+DIES = """
+import os, signal, sys
+from netguard.process.logfile import LogFile
+
+log = LogFile(sys.argv[1], most=18, keep=3)
+for number in range(8):
+    log.write(b"line %03d\\n" % number)
+renames = iter(range(9))
+
+def die(event, _):
+    if event == "os.rename" and next(renames) == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(die)
+log.write(b"line 008\\n")
+"""
+
+
+@pytest.mark.parametrize("step", range(5))
+def test_a_rotation_that_is_killed_loses_nothing(step: int, tmp_path: Path) -> None:
+    """Whenever that is: the next one ends what was begun, and each file is there, in its order."""
+    path = tmp_path / "a.log"
+    words = [sys.executable, "-c", DIES, str(path), str(step)]
+    died = subprocess.run(words, env={"PYTHONPATH": str(ROOT)}, check=False)
+    whole = step == 4
+    assert died.returncode == (0 if whole else -signal.SIGKILL)
+    log = LogFile(path, most=18, keep=3)
+    for number in range(8 + whole, 11):
+        log.write(b"line %03d\n" % number)
+    log.close()
+    files = [path.with_name(f"a.log.{number}") for number in (3, 2, 1)]
+    assert sorted(tmp_path.iterdir()) == sorted([path, *files])
+    lines = "".join(each.read_text() for each in [*files, path]).splitlines()
+    assert lines == [f"line {number:03d}" for number in range(4, 11)]
 
 
 def test_a_line_that_is_longer_than_a_file_may_be_has_a_file_of_its_own(world: World) -> None:
