@@ -13,13 +13,14 @@ from twisted.internet.interfaces import ISSLTransport
 
 from netguard import plan
 from netguard.errors import OpeningFailed
-from netguard.facts import NO_PAUSES, Facts, Pauses, Way
+from netguard.facts import Facts, Way
+from netguard.intervals import NO_PAUSES, Handshake, Pauses
 from netguard.taps import EVERY, Whole
 from netguard.verbs import Misdeed
 
 if TYPE_CHECKING:
     from netguard.errors import Reason
-    from netguard.plan import Calls, Do, Plan, Watch, When
+    from netguard.plan import Do, Hooks, Plan, Watch, When
     from netguard.taps import Look
 
 UNCONNECTED = 60.0
@@ -178,11 +179,13 @@ class Connection(Facts):
 
     def settled(self, do: Do) -> None:
         """Call ``do`` when the application says that the peer is past its login."""
-        self._settlers = self.house.memory.calls(self._settlers, do)
+        hooks = self._hooks
+        self._hooks = plan.Hooks(self.house.memory.calls(hooks.settlers, do), hooks.ends)
 
     def at_end(self, do: Do) -> None:
         """Call ``do`` once, when the connection has ended, a later guard's refusal included."""
-        self._ends = self.house.memory.calls(self._ends, do)
+        hooks = self._hooks
+        self._hooks = plan.Hooks(hooks.settlers, self.house.memory.calls(hooks.ends, do))
 
     def misdeed(self, kind: str, weight: float = 1.0, once: bytes | None = None) -> None:
         """Say that the peer did something that it should not have done."""
@@ -193,23 +196,20 @@ class Connection(Facts):
         if self.settled_at is None and self.state == "open":
             self.settled_at = self.age
             self.house.report(self, "settled")
-            settlers, self._settlers = self._settlers, plan.NOTHING
-            for each in settlers.all:
+            for each in self._hooks.settlers.all:
                 self._call(each, "settled")
 
-    def take_over(self, watches: Plan, ends: Calls, settlers: Calls) -> None:
+    def take_over(self, watches: Plan, hooks: Hooks) -> None:
         """Begin with what every connection of the factory gets."""
         self._plan = watches
-        self._ends = ends
-        self._settlers = settlers
+        self._hooks = hooks
 
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""
         self.state = "ended"
-        ends, self._ends = self._ends, plan.NOTHING
+        hooks, self._hooks = self._hooks, plan.NO_HOOKS
         self._plan = plan.EMPTY
-        self._settlers = plan.NOTHING
-        for each in ends.all:
+        for each in hooks.ends.all:
             try:
                 each(self)
             except Exception:  # noqa: BLE001 - as in _call, without which this is quicker
@@ -217,13 +217,17 @@ class Connection(Facts):
 
     def secure(self) -> None:
         """A TLS handshake begins, or has begun below us."""
-        self.secured = self.house.reactor.seconds()
+        self.handshake = Handshake(self.house.reactor.seconds(), parting=self.parting)
+
+    def handshaken(self) -> None:
+        """It is over; one at the end goes on until the connection is."""
+        if not self.parting:
+            self.handshake = None
 
     def part(self) -> None:
         """The application has closed: over TLS, that ends only with the peer's consent, which is timed."""
         if ISSLTransport.providedBy(self.meter.transport):
-            self.parting = True
-            self.secure()
+            self.handshake = Handshake(self.house.reactor.seconds(), parting=True)
 
     def met(self, transport: object) -> None:
         """The transport is there."""

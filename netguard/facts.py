@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from attrs import frozen
-
+from netguard.intervals import NO_PAUSES, Handshake, Pauses
 from netguard.peer import Addressed, Caller, Known, Peer, address_of, named
-from netguard.plan import EMPTY, NOTHING
+from netguard.plan import EMPTY, NO_HOOKS
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IReactorTime
 
     from netguard.errors import Reason
     from netguard.meter import Meter
-    from netguard.plan import Calls, Memory, Plan, Watch
+    from netguard.plan import Hooks, Memory, Plan, Watch
     from netguard.verbs import Heard
 
 Way = Literal["in", "out"]
@@ -48,22 +47,6 @@ class House(Protocol):
         """Tell that code called for this connection raised; the exception is the current one."""
 
 
-@frozen
-class Pauses:
-    """Who holds which direction of a connection back.
-
-    Args:
-        held: the holders, each with its direction.
-        deaf_since: the moment since which nobody reads; None while somebody does.
-    """
-
-    held: frozenset[tuple[str, Way]] = frozenset()
-    deaf_since: float | None = None
-
-
-NO_PAUSES = Pauses()
-
-
 class Facts(Addressed):
     """The facts of one connection.
 
@@ -76,19 +59,17 @@ class Facts(Addressed):
     """
 
     __slots__ = (
-        "_ends",
+        "_hooks",
         "_kind",
         "_pauses",
         "_plan",
-        "_settlers",
+        "handshake",
         "house",
         "known",
         "meter",
         "number",
         "opened",
-        "parting",
         "reason",
-        "secured",
         "settled_at",
         "state",
     )
@@ -98,12 +79,10 @@ class Facts(Addressed):
     _kind: IAddress | None
     reason: Reason | None
     settled_at: float | None
-    secured: float | None
-    parting: bool
+    handshake: Handshake | None
     _pauses: Pauses
     _plan: Plan
-    _ends: Calls
-    _settlers: Calls
+    _hooks: Hooks
     state: State
 
     def __init__(
@@ -120,10 +99,9 @@ class Facts(Addressed):
             self.be_as(caller)
             self._kind = None
         self._plan = EMPTY
-        self._ends = self._settlers = NOTHING
+        self._hooks = NO_HOOKS
         self._pauses = NO_PAUSES
-        self.known = self.reason = self.settled_at = self.secured = None
-        self.parting = False
+        self.known = self.reason = self.settled_at = self.handshake = None
         self.state = "opening"
 
     def _stand_at(self, address: IAddress | None) -> None:
@@ -157,7 +135,7 @@ class Facts(Addressed):
         return self._plan.watches
 
     @property
-    def pauses(self) -> frozenset[tuple[str, Way]]:
+    def pauses(self) -> frozenset[tuple[str, str]]:
         """Who holds which direction back."""
         return self._pauses.held
 
@@ -199,13 +177,21 @@ class Facts(Addressed):
         """
         if self.state == "opening":
             return self.age
-        now = self.house.reactor.seconds()
-        if self.parting:
+        now, handshake = self.house.reactor.seconds(), self.handshake
+        if handshake is None:
+            return None
+        if handshake.parting:
             if self.meter.outgoing is not None:
-                self.secured = now
-        elif self.secured is not None and self._handshake_done():
-            self.secured = None
-        return None if self.secured is None else now - self.secured
+                handshake.since = now
+        elif self._handshake_done():
+            self.handshake = None
+            return None
+        return now - handshake.since
+
+    @property
+    def parting(self) -> bool:
+        """Whether the application has closed, and TLS waits for the peer's consent."""
+        return self.handshake is not None and self.handshake.parting
 
     def _handshake_done(self) -> bool:
         # OpenSSL has the peer's Finished message exactly when the handshake is over; other TLS must have let data in.

@@ -24,6 +24,7 @@ from netguard.connection import UNCONNECTED
 from netguard.early import Early
 from netguard.errors import OpeningFailed, Reason
 from netguard.guard import LATER, Gate, Opener, Stages
+from netguard.plan import Hooks
 from netguard.recorder import NotAlikeError, Recorder
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from netguard.connection import Connection
     from netguard.guard import Guard, Heard, Newcomer
-    from netguard.plan import Calls, Memory, Plan
+    from netguard.plan import Memory, Plan
     from netguard.taps import Tap
 
 _OURS = "netguard.guards."
@@ -60,13 +61,11 @@ class Rest:
 
     Args:
         openers: whom to ask, or to let count it, in this order.
-        settlers: what is called when the application says that it is past its login.
-        ends: what is called when it has ended.
+        hooks: what is called later.
     """
 
     openers: list[Opener]
-    settlers: Calls
-    ends: Calls
+    hooks: Hooks
 
 
 class Opening:
@@ -124,11 +123,11 @@ class Opening:
         """What is left to do when so many gates have been passed."""
         gates, calls = self.gates[:passed], self._house.memory.calls
         entered = [gate.enter for gate in gates if gate.enter is not None]
-        return Rest(
-            [*entered, *(opener for _, opener in self.questions[passed:])],
+        hooks = Hooks(
             reduce(calls, [gate.settle for gate in gates if gate.settle is not None], self._settlers),
             reduce(calls, [gate.leave for gate in gates if gate.leave is not None], self._ends),
         )
+        return Rest([*entered, *(opener for _, opener in self.questions[passed:])], hooks)
 
     def _record(self, opener: Opener) -> bool:
         """Open a guard once for all connections, if that can be done."""
@@ -155,7 +154,7 @@ class Opening:
             connection: a connection that nobody has refused.
             rest: what is left to do with it: next, :meth:`ask` its openers.
         """
-        connection.take_over(self._plan, rest.ends, rest.settlers)
+        connection.take_over(self._plan, rest.hooks)
         meter = connection.meter
         meter.tap = self._tap
         meter.received_mark = self._plan.received_mark

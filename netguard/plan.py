@@ -142,6 +142,24 @@ class Calls:
 NOTHING = Calls()
 
 
+class Hooks:
+    """What is to be called at two moments of a connection.
+
+    Attributes:
+        settlers: when the application says that it is past its login.
+        ends: when it has ended.
+    """
+
+    __slots__ = ("ends", "settlers")
+
+    def __init__(self, settlers: Calls = NOTHING, ends: Calls = NOTHING) -> None:
+        self.settlers = settlers
+        self.ends = ends
+
+
+NO_HOOKS = Hooks()
+
+
 class Memory:
     """What the connections of one factory share.
 

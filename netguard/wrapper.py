@@ -209,7 +209,7 @@ class Wrapper(WritingMeter):
 
     def handshakeCompleted(self) -> None:
         """The TLS handshake is over."""
-        self.connection.secured = None
+        self.connection.handshaken()
         self._tell(IHandshakeListener, "handshakeCompleted")
 
     def _tell(self, interface: Any, name: str, *arguments: Any) -> bool:

@@ -110,7 +110,7 @@ def test_a_handshake_lasts_until_the_peer_has_finished(peer: Dialogue) -> None:
     peer.feed(b"x")
     assert found.handshaking == 2
     finished.append(b"finished")
-    assert [found.handshaking, found.secured] == [None, None]
+    assert [found.handshaking, found.handshake] == [None, None]
     found.secure()
     found.meter.transport.getHandle = lambda: None
     assert found.handshaking is None

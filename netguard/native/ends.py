@@ -27,7 +27,6 @@ class Ends:
     socket: socket.socket
     upper: Any
     producer: Any
-    connected: int
     disconnected: int
     _closing = 0
     _reads = True
@@ -43,6 +42,11 @@ class Ends:
     stopWriting: Callable[[], None]
 
     @property
+    def connected(self) -> int:
+        """Whether it is not over; there is nothing else that an accepted connection can be."""
+        return 1 - self.disconnected
+
+    @property
     def disconnecting(self) -> int:
         """Whether the connection is being closed."""
         return self._closing
@@ -54,7 +58,7 @@ class Ends:
     def leave(self) -> None:
         """Close once all is written: if that is so already, before this returns."""
         waits = self._waits or self._wanted or self._tempDataBuffer or self.dataBuffer or self.producer
-        if self.connected and not (waits or self.TLS or self._closing):
+        if not (self.disconnected or waits or self.TLS or self._closing):
             self.connectionLost(Failure(CONNECTION_DONE))
         else:
             self.promptly(self.loseConnection)
@@ -94,7 +98,6 @@ class Ends:
         if self.disconnected:
             return
         self.disconnected = 1
-        self.connected = 0
         if self.producer is not None:
             self.producer.stopProducing()
             self.producer = None

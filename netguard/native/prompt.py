@@ -79,7 +79,6 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
         self.sessionno = sessionno
         if len(client) != _HOST_AND_PORT:
             self._addressType = IPv6Address
-        self.connected = 1
         if not isinstance(reactor, Group):  # who asks several times for each event
             self.fileno = sock.fileno  # type: ignore[method-assign]
         reactor.addReader(self)
@@ -117,7 +116,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
             do(*args)
         except BaseException:
             self._inside = False
-            if self._wanted and self.connected:
+            if self._wanted and not self.disconnected:
                 self._write_later()  # unless that is the end of the connection
             raise
         self._inside = False
@@ -128,7 +127,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
         """Send what was written in this turn, unless somebody outside will do it."""
         if self._wanted and not self._inside:
             self._wanted = False
-            if self.connected:
+            if not self.disconnected:
                 self._send()
 
     def read_at_once(self) -> None:
@@ -154,7 +153,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
             data: any number of bytes.
         """
         inside = self._inside or self._wanted
-        if inside and self.connected and not self._writeDisconnected and self._tempDataLen <= TOGETHER:
+        if inside and not (self.disconnected or self._writeDisconnected) and self._tempDataLen <= TOGETHER:
             self.add(data)
         else:
             self._tempDataBuffer = self._tempDataBuffer or []

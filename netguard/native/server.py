@@ -73,9 +73,10 @@ class Server(SecureServer):
         meter.sent = sent
         meter.answered = meter.received
         plain = (self._inside or self._wanted) and type(data) is bytes and not self.TLS
-        if plain and self.connected and not self._writeDisconnected and (self.producer is None or self._takes(data)):
+        over = self.disconnected or self._writeDisconnected
+        if plain and not over and (self.producer is None or self._takes(data)):
             self.add(data)
-        elif self.TLS and self.connected:
+        elif self.TLS and not self.disconnected:
             self.upper.write(data)
         else:
             super().write(data)
