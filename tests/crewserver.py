@@ -16,6 +16,7 @@ from tests.popserver import PATIENCE, Server, assert_clean
 
 PLUGIN = """
 import os
+import time
 
 from twisted.application import strports
 from twisted.application.service import IServiceMaker, MultiService
@@ -38,7 +39,7 @@ class Options(usage.Options):
 class Talker(LineOnlyReceiver):
     def lineReceived(self, line):
         while line == b"hang":
-            pass
+            time.sleep(60)
         self.sendLine(str(os.getpid()).encode() if line == b"who" else line)
 
 

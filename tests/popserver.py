@@ -193,7 +193,8 @@ class Server:
 
         It sheds no load unless the options say so: on a machine that runs many tests at once, it would.
         """
-        sheds = service != "netguard-pop" or {"--shed", "--config", "--demo"} & {*words}
+        said = {each.partition("=")[0] for each in words}
+        sheds = service != "netguard-pop" or {"--shed", "--config", "--demo"} & said
         calm = () if sheds else ("--shed", "off")
         words = (service, "--log-format", "json", *calm, *words)
         return cls.twistd(*words, cwd=cwd, env=environment() | {"PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"})
