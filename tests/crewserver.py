@@ -16,7 +16,6 @@ from tests.popserver import PATIENCE, Server, assert_clean
 
 PLUGIN = """
 import os
-import time
 
 from twisted.application import strports
 from twisted.application.service import IServiceMaker, MultiService
@@ -39,7 +38,7 @@ class Options(usage.Options):
 class Talker(LineOnlyReceiver):
     def lineReceived(self, line):
         while line == b"hang":
-            time.sleep(60)
+            pass
         self.sendLine(str(os.getpid()).encode() if line == b"who" else line)
 
 

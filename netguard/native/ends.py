@@ -84,10 +84,14 @@ class Ends:
         try:
             getattr(self.upper, name)()
         except BaseException:  # noqa: BLE001 - as Twisted does
-            why = Failure()
-            log.err()
-            self.connectionLost(why)
+            self._broken()
         return True
+
+    def _broken(self) -> None:
+        """What is called raised: log it, and end the connection."""
+        why = Failure()
+        log.err()
+        self.connectionLost(why)
 
     def _listener(self) -> Any:
         """Who says whether it wants to hear of half-closes."""

@@ -30,7 +30,9 @@ SHOW = signal.SIGQUIT
 
 _FRAME = re.compile(r'^  File "(.+)", line ([0-9]+) in (.+)$', re.MULTILINE)
 _FRAMES = 4
-"""So many of the innermost frames are told."""
+"""So many of the innermost frames are told, which a stack begins with."""
+_STACK = 16 * 1024
+"""Bytes that are looked at for them."""
 
 _LIFELINE, _TOTALS, _FIRST = 3, 4, 5
 """Descriptors of a worker."""
@@ -94,7 +96,7 @@ class Worker(ProcessProtocol):
         self.reason = ""
         self._reactor = reactor
         self._hear = hear
-        self._said = b""
+        self._said = self._stack = b""
         self.began = reactor.seconds()
 
     def start(self, program: Program, first: int, limits: Mapping[str, str]) -> None:
@@ -128,6 +130,7 @@ class Worker(ProcessProtocol):
     def errReceived(self, data: bytes) -> None:
         """It says something on its standard error."""
         self._said = (self._said + data)[-_LONGEST:]
+        self._stack = (self._stack + data)[:_STACK]
         cry(data.decode("utf-8", "backslashreplace"))
 
     def _says(self, line: bytes) -> None:
@@ -151,12 +154,13 @@ class Worker(ProcessProtocol):
 
     def show_where(self) -> None:
         """Have it say what it is doing, whatever that is: see :data:`SHOW`."""
-        self._said = b""
+        self._stack = b""
         self._signal(SHOW)
 
     def where(self) -> str:
         """What it has said that it is doing, innermost first; nothing where it could not even say that."""
-        said, self._said = self._said.decode("utf-8", "backslashreplace"), b""
+        said, self._said = self._stack.decode("utf-8", "backslashreplace"), b""
+        self._stack = b""
         found = _FRAME.findall(said)[:_FRAMES]
         return " < ".join(f"{name} ({Path(file).name}:{line})" for file, line, name in found)
 

@@ -110,19 +110,20 @@ async def test_it_can_be_killed(tmp_path: Path) -> None:
 
 
 HANGS = """
-import faulthandler, signal
+import faulthandler, signal, time
 faulthandler.register(signal.SIGQUIT, file=2, all_threads=False)
 def inner():
     line.send(b"ready\\n")
-    while True:
-        pass
+    time.sleep(60)
 def outer(): inner()
-exec(compile("\\n" * 6 + "outer()", "/somewhere/shop.py", "exec"))
+def deep(more): deep(more - 1) if more else outer()
+exec(compile("\\n" * 6 + "deep(DEPTH)", "/somewhere/shop.py", "exec"))
 """
 
 
-async def test_one_that_hangs_says_where(tmp_path: Path, cried: list[str]) -> None:
-    """Innermost first; how it ended is another matter."""
+@pytest.mark.parametrize("depth", [0, 90])
+async def test_one_that_hangs_says_where(tmp_path: Path, cried: list[str], depth: int) -> None:
+    """Innermost first, however long its whole stack is; how it ended is another matter."""
     who: list[Worker] = []
     where: list[str] = []
 
@@ -131,14 +132,15 @@ async def test_one_that_hangs_says_where(tmp_path: Path, cried: list[str]) -> No
             who.append(made)
             made.show_where()
 
-    running = ensureDeferred(run(tmp_path, HANGS, show))
+    running = ensureDeferred(run(tmp_path, HANGS.replace("DEPTH", str(depth)), show))
     while "shop.py" not in "".join(cried):
         await deferLater(reactor, 0.01)
     where.append(who[0].where())
     where.append(who[0].where())
     who[0].kill()
     made = await running
-    assert where == ["inner (<string>:9) < outer (<string>:12) < <module> (shop.py:7) < <module> (<string>:13)", ""]
+    last = "deep (<string>:12)" if depth else "<module> (shop.py:7)"
+    assert where == [f"inner (<string>:10) < outer (<string>:11) < deep (<string>:12) < {last}", ""]
     assert made.reason == "SIGKILL"
 
 
