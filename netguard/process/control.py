@@ -85,6 +85,10 @@ class Control(_Service):  # type: ignore[misc]
         self._resting = None
         self._reactor.addReader(self)
 
+    def bequeath(self) -> None:
+        """The next instance takes the socket's name."""
+        self._place.bequeath()
+
     def follow(self) -> None:
         """The instance before has left: its name is ours."""
         self._place.follow()

@@ -108,6 +108,8 @@ class HandOver:
         if "drain" not in self._house.offers:
             raise ControlError("this service was started with --drain off")
         self._share()
+        if "control" in self._house.offers:
+            self._house.offers["control"].bequeath()
         for port in self._house.others:
             port.stopListening()
         self._house.offers["drain"].begin()

@@ -108,6 +108,10 @@ class PrivateSocket:
         self.path.rename(self._wanted)
         self.path = self._wanted
 
+    def bequeath(self) -> None:
+        """Another instance takes the name, perhaps just when this one ends: from now on, it is not removed here."""
+        self._place = None
+
     def remove(self) -> None:
         """Take the name away, if it is still this socket's."""
         place, self._place = self._place, None

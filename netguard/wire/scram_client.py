@@ -40,7 +40,7 @@ class ScramClient:
         authzid: who to act as; empty for oneself.
 
     Raises:
-        ValueError: when SASLprep refuses the name.
+        ValueError: when SASLprep refuses the name, or leaves nothing of it.
     """
 
     def __init__(
@@ -59,7 +59,10 @@ class ScramClient:
         self._channel = binding[1] if binding else b""
         self._password = password
         self._nonce = nonce
-        self._bare = b"n=" + _escaped(name).encode() + b",r=" + nonce
+        said = _escaped(name)
+        if not said:
+            raise ValueError("an empty name")
+        self._bare = b"n=" + said.encode() + b",r=" + nonce
         self._next: Callable[[bytes], bytes] = self._server_first
 
     @property

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,6 +125,17 @@ def test_what_leaves_takes_nothing_back(told: bool, house: Any) -> None:
         house.offers["drain"].begin()
     client.go()
     assert (is_shared(house.ports[0]), twistd) == (True, {"pidfile": ""})
+
+
+def test_who_leaves_leaves_the_name_of_the_control_socket(house: Any) -> None:
+    """When it ends is no matter then."""
+    told: list[str] = []
+    house.offers["control"] = SimpleNamespace(bequeath=lambda: told.append("bequeathed"))
+    over = HandOver(house, None, {})
+    over.give(Call(client=Transport()))
+    assert told == []
+    over.leave(Call(client=Transport()))
+    assert told == ["bequeathed"]
 
 
 def test_without_a_lock_the_sockets_are_given(house: Any) -> None:

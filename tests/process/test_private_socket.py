@@ -54,6 +54,15 @@ def test_it_listens_and_its_name_goes_with_it(place: PrivateSocket) -> None:
     assert not place.path.exists()
 
 
+def test_a_name_that_was_left_to_another_is_not_taken_away(place: PrivateSocket) -> None:
+    """Not even when the other takes it while this one ends: nobody would find that again."""
+    place.listen()
+    place.bequeath()
+    place.close()
+    assert place.path.exists()
+    place.path.unlink()
+
+
 def test_it_may_be_given_away(place: PrivateSocket) -> None:
     """To who the process will become; here, to ourselves."""
     place.listen(owner=(os.getuid(), -1))

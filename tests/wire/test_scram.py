@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from netguard.wire import sasl, scram
@@ -332,6 +332,7 @@ def test_no_bit_of_the_final_message_may_change(at: int) -> None:
     assert isinstance(ready().receive(flipped), Failure)
 
 
+@example(name="\xad", password="")
 @given(name=st.text(min_size=1, max_size=20), password=st.text(max_size=20))
 def test_any_name_and_password_that_can_be_prepared(name: str, password: str) -> None:
     """Client and server agree on every name and password; a name that cannot be is refused by the client."""
@@ -341,4 +342,4 @@ def test_any_name_and_password_that_can_be_prepared(name: str, password: str) ->
         return
     verifier = Verifier.of(password.encode("utf-8", "replace"), SALT, 4096)
     step = login(server(), client, verifier)
-    assert isinstance(step, Success) or step == sasl.malformed("an empty name, or one too long")
+    assert isinstance(step, Success)

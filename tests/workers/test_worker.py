@@ -113,8 +113,7 @@ HANGS = """
 import faulthandler, signal, time
 faulthandler.register(signal.SIGQUIT, file=2, all_threads=False)
 def inner():
-    line.send(b"ready\\n")
-    time.sleep(60)
+    line.send(b"ready\\n"), time.sleep(60)  # on one line, whichever of both it is doing
 def outer(): inner()
 def deep(more): deep(more - 1) if more else outer()
 exec(compile("\\n" * 6 + "deep(DEPTH)", "/somewhere/shop.py", "exec"))
@@ -139,8 +138,8 @@ async def test_one_that_hangs_says_where(tmp_path: Path, cried: list[str], depth
     where.append(who[0].where())
     who[0].kill()
     made = await running
-    last = "deep (<string>:12)" if depth else "<module> (shop.py:7)"
-    assert where == [f"inner (<string>:10) < outer (<string>:11) < deep (<string>:12) < {last}", ""]
+    last = "deep (<string>:11)" if depth else "<module> (shop.py:7)"
+    assert where == [f"inner (<string>:9) < outer (<string>:10) < deep (<string>:11) < {last}", ""]
     assert made.reason == "SIGKILL"
 
 
