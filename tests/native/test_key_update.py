@@ -110,7 +110,7 @@ def in_the_middle(port: Any) -> bytes:
         for number in range(10):
             it.until(ODD, number * MANY // 20 + 1)
             it.type(b"K" if number % 2 else b"k")
-        it.until(b"KEYUPDATE", 10)
+            it.until(b"KEYUPDATE", number + 1)  # of two lines that it reads together it takes one for a command
         it.until(ODD, MANY)
         return it.said
 
