@@ -343,3 +343,9 @@ def test_any_name_and_password_that_can_be_prepared(name: str, password: str) ->
     verifier = Verifier.of(password.encode("utf-8", "replace"), SALT, 4096)
     step = login(server(), client, verifier)
     assert isinstance(step, Success)
+
+
+def test_a_name_of_which_nothing_is_left_is_refused_by_the_server() -> None:
+    """A client that does not prepare names can send one: a soft hyphen alone (SASLprep maps it to nothing)."""
+    step = server().receive(b"n,,n=\xc2\xad,r=" + CLIENT_NONCE)
+    assert step == sasl.malformed("an empty name, or one too long")
