@@ -25,15 +25,13 @@ from twisted.python import context, log
 from zope.interface import directlyProvides, providedBy
 
 from netguard.native.log_context import name_of
+from netguard.native.patience import Patience, is_allowed
 
 MOST = 256
 """So many connections are served in one turn of the reactor, before others have theirs."""
 
 TOGETHER = 32
 """So many answers leave together; more would wait for those whose applications take their time."""
-
-MANY = 24
-"""Where so many are served at once, it is looked again in the same turn: there will be more, and a turn costs more."""
 
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
@@ -44,18 +42,20 @@ class Group(_Disconnects):  # type: ignore[misc]
 
     Args:
         reactor: who watches the group; one that watches descriptors.
+        patience: whether to wait awake for what comes next.
 
     Raises:
         OSError: there can be no such descriptor, or the reactor cannot watch it.
     """
 
-    def __init__(self, reactor: Any) -> None:
+    def __init__(self, reactor: Any, patience: Patience | None = None) -> None:
         self.reactor = reactor
         self._reads: dict[int, Any] = {}
         self._writes: dict[int, Any] = {}
         self._left: set[int] = set()
         self._serving = False
         self._open = True
+        self._patience = patience or Patience(may=False)
         self._poll = select.epoll()
         self.fileno = self._poll.fileno
         directlyProvides(self, providedBy(reactor), IReadDescriptor)
@@ -83,15 +83,21 @@ class Group(_Disconnects):  # type: ignore[misc]
         return "-"
 
     def doRead(self) -> None:
-        """Serve those for whom something has come, and where that is many, those for whom it has meanwhile."""
-        served = count = self._serve_all(MOST)
-        while count >= MANY and served < MOST:
-            count = self._serve_all(MOST - served)
-            served += count
+        """Serve those for whom something has come, and where it pays, wait awake for who comes next."""
+        poll, patience = self._poll.poll, self._patience
+        waits = patience.begins()
+        served = count = self._serve_all(poll(0, MOST))
+        patience.served()
+        while waits and count and served < MOST and patience.lasts():
+            count = self._serve_all(patience.wait(poll, MOST - served))
+            if count:
+                served += count
+                patience.served()
 
-    def _serve_all(self, most: int) -> int:
+    def _serve_all(self, ready: list[tuple[int, int]]) -> int:
         """Serve those for whom something has come, each in its own context of the log; how many they were."""
-        ready = self._poll.poll(0, most)
+        if not ready:
+            return 0
         contexts = context.theContextTracker.currentContext().contexts
         nested, self._serving = self._serving, True
         contexts.append(contexts[-1])
@@ -265,7 +271,7 @@ def group_for(reactor: Any) -> Any:
     """
     if hasattr(select, "epoll") and IReactorFDSet.providedBy(reactor):
         try:
-            return Group(reactor)
+            return Group(reactor, Patience(may=is_allowed()))
         except OSError:  # descriptors are short
             pass
     return reactor

@@ -30,9 +30,6 @@ FLOOD = 8
 TALKERS = 4
 """Once a peer has spoken as soon as it was let in, so many others are listened to at once, and one in 16 ever after."""
 
-FEW = 4
-"""So many connections the reactor watches itself: a group of them would cost a turn more than it saves."""
-
 _Port: Any = tcp.Port  # half of it is not annotated
 _AT_ONCE, _AS_USUAL = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _SCOPE = 3
@@ -45,7 +42,7 @@ class Port(_Port):  # type: ignore[misc]
     Attributes:
         resets: whether a refused connection is reset. The listening socket then says so for all that it accepts.
         answers: whether it is told a text; not where TLS comes first.
-        watcher: who tells connections what can be read and written, but for the first few.
+        reactor: who tells the port and its connections what can be read and written: a group, where that can be.
         encryption: what begins TLS on those that are accepted; None where nothing does, or the factory does later.
     """
 
@@ -55,7 +52,9 @@ class Port(_Port):  # type: ignore[misc]
     sessionno: int
     _most = 1
     _turns = _talkers = 0
-    watcher: Any
+    logstr = ""
+    moves = _inside = _wanted = False  # the group treats it like one of its connections
+    reactor: Any
 
     def begin(self) -> None:
         """Take TLS out of the factory, and set up the listening socket: what is set there, accepted ones begin with."""
@@ -63,7 +62,9 @@ class Port(_Port):  # type: ignore[misc]
         self.factory = _guarded(outer)
         if outer is not self.factory:
             self.encryption = Encryption(outer, self.factory)
-        self.watcher = group_for(self.reactor)
+        self.stopReading()
+        self.reactor = group_for(self.reactor)
+        self.startReading()
         self.resets = self.factory.service.resets
         self.answers = self.factory.service.text is not None and (self.encryption or self.factory.tls) is None
         # Both, since a socket that was handed to us may have been set up by a process before us.
@@ -115,8 +116,7 @@ class Port(_Port):  # type: ignore[misc]
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = self.sessionno
         self.sessionno = number + 1
-        few = self.factory.population <= FEW
-        made = Server(sock, meter, client, self, number, self.reactor if few else self.watcher)
+        made = Server(sock, meter, client, self, number, self.reactor)
         made.promptly(self._begin, made, meter)
         if self._talkers or not number % 16:
             self._listen_at_once(made)
@@ -136,18 +136,20 @@ class Port(_Port):  # type: ignore[misc]
     def connectionLost(self, reason: Any) -> None:
         """It listens no more."""
         super().connectionLost(reason)
-        watcher, self.watcher = self.watcher, self.reactor
-        if isinstance(watcher, Group):
-            watcher.close()
+        group = self.reactor
+        if isinstance(group, Group):
+            self.reactor = group.reactor
+            group.close()
 
     def _let_in(self, sock: socket.socket) -> socket.socket:
         if self.resets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AS_USUAL)
         return sock
 
-    def transport(self, sock: socket.socket, *about: Any) -> Any:
+    def transport(self, sock: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any) -> Any:
         """What Twisted makes when it accepts by itself: its own transport, under guards that wrap protocols."""
-        return tcp.Server(self._let_in(sock), *about)
+        real = reactor.reactor if isinstance(reactor, Group) else reactor
+        return tcp.Server(self._let_in(sock), protocol, client, server, number, real)
 
     def _refuse(self, descriptor: int) -> None:
         answer = self.factory.answer if self.answers else None

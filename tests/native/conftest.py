@@ -13,6 +13,7 @@ from twisted.internet.task import deferLater
 
 from netguard.guards.lifetime import Lifetime
 from netguard.native import port as ports
+from netguard.native.group import group_for
 from netguard.native.port import take_over
 from netguard.policy import Policy
 from netguard.testing import Application
@@ -90,12 +91,12 @@ class Ground:
         return bytes(found)
 
 
-@pytest.fixture(params=[ports.FEW, 0], ids=["few", "grouped"])
+@pytest.fixture(params=[lambda reactor: reactor, group_for], ids=["alone", "grouped"])
 def ground(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
     """A place for ports and clients, watched by the reactor itself and as a group; all are closed in the end."""
     from pytest_twisted import blockon
 
-    monkeypatch.setattr(ports, "FEW", request.param)
+    monkeypatch.setattr(ports, "group_for", request.param)
 
     made = Ground()
     yield made

@@ -36,7 +36,6 @@ async def talk() -> None:
     factory = Factory()
     factory.protocol = build
     port = reactor.listenTCP(0, Policy(Lifetime("1h")).wrap(factory), interface="127.0.0.1")
-    ports.FEW = 0
     assert ports.take_over(port)
     clients: list[Any] = []
     for _ in range(4):

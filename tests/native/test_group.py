@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netguard.native.group import MANY, MOST, TOGETHER, Group, group_for
-from netguard.native.port import FEW
+from netguard.native.group import MOST, TOGETHER, Group, group_for
+from netguard.native.patience import LONGEST, TURN, Patience
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
+
+TICK = 10e-6
+"""Seconds that pass whenever somebody looks at the time."""
 
 REACTORS = Path(__file__).parent / "reactors.py"
 
@@ -159,7 +163,12 @@ def members(group: Any) -> Iterator[Callable[..., Member]]:
         return made[-1]
 
     yield make
-    for each in made:
+    hang_up(made)
+
+
+def hang_up(members: list[Member]) -> None:
+    """Close both ends of each."""
+    for each in members:
         for one in each.sockets:
             one.close()
 
@@ -395,17 +404,41 @@ def test_few_are_served_in_one_turn_and_everybody_in_the_next(group: Any, member
     assert all(each.told for each in crowd)
 
 
-@pytest.mark.parametrize(("count", "told"), [(MANY - 1, []), (MANY, ["read"])], ids=["few", "many"])
-def test_where_many_are_served_so_is_who_comes_meanwhile(count: int, told: list[str], group: Any, members: Any) -> None:
-    """A turn less; few are not worth another look."""
-    crowd, late = [members() for _ in range(count)], members()
-    crowd[0].on_read = lambda: speak(late)
-    speak(*crowd)
+def restless(reactor: Above, patience: Patience) -> tuple[Any, list[Member]]:
+    """A group with two members: as soon as one of them reads, something comes for the other."""
+    group, both = Group(reactor, patience), [Member(), Member()]
+    for one, other in (both, both[::-1]):
+        group.addReader(one)
+        one.on_read = partial(speak, other)
+    speak(both[0])
+    return group, both
+
+
+def test_who_comes_soon_is_served_in_the_same_turn(above: Above) -> None:
+    """Where the one before has come soon, too; and the reactor's others have theirs after a while, whatever comes."""
+    time = iter(range(1_000_000))
+    group, both = restless(above, Patience(may=True, now=lambda: next(time) * TICK))
     group.doRead()
-    assert [each.told for each in crowd] == [["read"]] * count
-    assert late.told == told
+    assert [each.told for each in both] == [["read"], []]
     group.doRead()
-    assert late.told == ["read"]
+    turn = sum(len(each.told) for each in both) - 1
+    assert TURN / TICK / 8 < turn < 2 * TURN / TICK
+    for each in both:
+        each.on_read = lambda: None
+    before = next(time)
+    group.doRead()
+    assert sum(len(each.told) for each in both) == turn + 2
+    assert (next(time) - before) * TICK < 1.5 * LONGEST
+    hang_up(both)
+
+
+def test_no_more_are_served_in_one_turn_of_patience(above: Above) -> None:
+    """Where nobody takes any time."""
+    group, both = restless(above, Patience(may=True, now=lambda: 1.0))
+    group.doRead()
+    group.doRead()
+    assert sum(len(each.told) for each in both) == 1 + MOST
+    hang_up(both)
 
 
 def test_the_end_of_the_reactor_is_everybodys(group: Any, members: Any, logged: Any) -> None:
@@ -555,11 +588,11 @@ async def test_those_who_write_to_each_other_in_one_turn_lose_nothing(ground: Gr
 
     port = ground.listen(Crowd)
     clients = []
-    for _ in range(2 * FEW):
+    for _ in range(8):
         client, application = await ground.connect(port)
         clients.append(client)
         everybody.append(application)
-    stay, closed = [clients[number] for number in range(2 * FEW) if number not in (5, 7)], clients[5]
+    stay, closed = [clients[number] for number in range(8) if number not in (5, 7)], clients[5]
     for words, some in ((b"0123456", clients[:7]), (b"abcdef", stay)):
         for word, each in zip(words, some, strict=True):
             each.send(bytes((word,)))

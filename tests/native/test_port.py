@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from twisted.internet import tcp
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory
-from twisted.internet.task import Clock, deferLater
+from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from netguard.guards.connection_limit import ConnectionLimit
@@ -137,18 +138,27 @@ async def test_what_connection_made_raises_is_logged(ground: Ground, logged: Any
     assert len(logged.take_failures(ZeroDivisionError)) == 1
 
 
-async def test_few_are_accepted_in_one_turn(ground: Ground, reactor: Any) -> None:
+async def test_few_are_accepted_in_one_turn(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many wait; those who are in have their turn in between."""
-    port = ground.listen(Echo, limit(total=1000))
+    port, turns = ground.listen(Echo, limit(total=1000)), list[int]()
+    accept_some = port.doRead
+    talker, talking = await ground.connect(port)
+
+    def counted() -> None:
+        before = len(ground.applications)
+        accept_some()
+        turns.append(len(ground.applications) - before)
+        heard.append(len(talking.received))
+        with suppress(BlockingIOError):
+            talker.send(b"x")
+
+    heard = list[int]()
+    monkeypatch.setattr(port, "doRead", counted)
     for _ in range(10 * BATCH):
         ground.dial(port)
-    turns = []
-    while len(ground.applications) < 10 * BATCH:
-        before = len(ground.applications)
-        await deferLater(reactor, 0)
-        turns.append(len(ground.applications) - before)
-        assert len(turns) < 1000
+    await until(lambda: len(ground.applications) == 1 + 10 * BATCH)
     assert max(turns) == BATCH
+    assert all(each >= turn - 1 for turn, each in enumerate(heard))  # in the same turn or in the next
     client, _ = await ground.connect(port)
     client.send(b"x")
     assert await ground.read(client, 1) == b"x"

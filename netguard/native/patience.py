@@ -1,0 +1,103 @@
+"""Whether to wait awake for what comes next: a process that falls asleep and is woken up has lost more time than that.
+
+Kernels do the same before they let a processor sleep. Where events have come soon after each other lately, the next
+is waited for awake, for :data:`LONGEST` at most; where that is in vain, it is done more seldom, in the end once in 64
+times. A process that has little to do sleeps as ever. One that may use only a part of a processor, or shares the only
+one there is with those that it waits for, never waits awake.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+_Ready = list[tuple[int, int]]
+
+LONGEST = 100e-6
+"""Seconds for which the next event is waited for awake: what a peer on a machine nearby needs to be woken up itself."""
+
+TURN = 500e-6
+"""Seconds after which the reactor's others have their turn, whatever comes."""
+
+MOST = 63
+"""Waiting was in vain so often that so many occasions pass before the next try."""
+
+
+class Patience:
+    """When waiting awake pays, learnt from how it went.
+
+    Args:
+        may: whether it is to be done at all.
+        now: the time, in seconds.
+    """
+
+    __slots__ = ("_began", "_may", "_now", "_passes", "_served", "_to_pass")
+
+    def __init__(self, *, may: bool, now: Callable[[], float] = time.perf_counter) -> None:
+        self._may, self._now = may, now
+        self._began = self._served = float("-inf")
+        self._passes = self._to_pass = 0
+
+    def begins(self) -> bool:
+        """Something has come: whether to wait awake for what comes after it."""
+        self._began = now = self._now()
+        if not self._may or now - self._served >= LONGEST:
+            return False
+        if self._to_pass:
+            self._to_pass -= 1
+            return False
+        return True
+
+    def served(self) -> None:
+        """Everything that had come has been seen to."""
+        self._served = self._now()
+
+    def lasts(self) -> bool:
+        """Whether the turn goes on."""
+        return self._served - self._began < TURN
+
+    def wait(self, poll: Callable[[float, int], _Ready], most: int) -> _Ready:
+        """Wait awake for what comes.
+
+        Args:
+            poll: says what has come: an epoll's.
+            most: how much that may be.
+
+        Returns:
+            What has come; empty, if it was in vain.
+        """
+        now, until = self._now, self._served + LONGEST
+        ready = poll(0, most)
+        while not ready and now() < until:
+            ready = poll(0, most)
+        self._passes = self._passes // 2 if ready else min(MOST, 2 * self._passes + 1)
+        self._to_pass = self._passes
+        return ready
+
+
+def is_allowed(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> bool:
+    """Whether this process has processors that it may keep busy.
+
+    Args:
+        groups: where the kernel keeps its control groups (version 2).
+        own: where it says which of them is this process's.
+    """
+    if (os.cpu_count() or 1) == 1:
+        return False
+    name = "/"
+    with suppress(OSError):
+        for line in own.read_text().splitlines():
+            if line.startswith("0::"):
+                name = line[3:]
+    place = groups / name.strip("/")
+    return not any(_is_limited(each) for each in (place, *place.parents) if each.is_relative_to(groups))
+
+
+def _is_limited(group: Path) -> bool:
+    try:
+        return not (group / "cpu.max").read_text().startswith("max")
+    except OSError:  # the root has none; nor has who may not see it
+        return False
