@@ -16,8 +16,11 @@ from pathlib import Path
 
 _Ready = list[tuple[int, int]]
 
-LONGEST = 100e-6
-"""Seconds for which the next event is waited for awake: what a peer on a machine nearby needs to be woken up itself."""
+SOON = 100e-6
+"""Seconds between two events, after which the next is not waited for awake; most of them went by in waking up."""
+
+LONGEST = 50e-6
+"""Seconds for which it is waited for: what a peer on this machine needs to be woken up itself."""
 
 TURN = 500e-6
 """Seconds after which the reactor's others have their turn, whatever comes."""
@@ -44,7 +47,7 @@ class Patience:
     def begins(self) -> bool:
         """Something has come: whether to wait awake for what comes after it."""
         self._began = now = self._now()
-        if not self._may or now - self._served >= LONGEST:
+        if not self._may or now - self._served >= SOON:
             return False
         if self._to_pass:
             self._to_pass -= 1

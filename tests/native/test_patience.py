@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netguard.native.patience import LONGEST, MOST, TURN, Patience, is_allowed
+from netguard.native.patience import LONGEST, MOST, SOON, TURN, Patience, is_allowed
 
 SOME = [(7, 1)]
 NOTHING: list[tuple[int, int]] = []
@@ -49,14 +49,14 @@ class World:
 def test_who_comes_seldom_is_not_waited_for() -> None:
     """Not the first, nor anybody after as long as one waits."""
     world = World()
-    assert [world.turn(2 * LONGEST, 0.0) for _ in range(20)] == [False] * 20
+    assert [world.turn(2 * SOON, 0.0) for _ in range(20)] == [False] * 20
     assert not world.looks
 
 
 def test_who_comes_soon_is_waited_for() -> None:
     """From the second on."""
     world = World()
-    assert [world.turn(LONGEST / 2, LONGEST / 2) for _ in range(20)] == [False, *repeat(True, 19)]
+    assert [world.turn(0.9 * SOON, LONGEST / 2) for _ in range(20)] == [False, *repeat(True, 19)]
 
 
 def test_it_looks_once_at_least_and_for_no_longer_than_it_should() -> None:
@@ -88,7 +88,7 @@ def test_in_vain_it_becomes_seldom() -> None:
     assert all(again[-MOST:])
 
 
-@given(st.lists(st.tuples(st.floats(0, 3 * LONGEST), st.floats(0, 3 * LONGEST)), max_size=300))
+@given(st.lists(st.tuples(st.floats(0, 2 * SOON), st.floats(0, 2 * LONGEST)), max_size=300))
 def test_what_is_wasted_is_bounded(turns: list[tuple[float, float]]) -> None:
     """Whatever comes when: never more occasions in vain in a row than one in 2, 4, 8 ... 64."""
     world = World()
