@@ -173,27 +173,29 @@ def _sessions(title: str, many: int, fetched: int, bar: str) -> None:
         costs: dict[str, list[float]] = {each.name: [] for each in servers}
         rates: dict[str, list[float]] = {each.name: [] for each in servers}
 
-        def run(server: Server, each_user: int) -> None:
+        def run(server: Server, each_user: int) -> float:
             def many_of(user: str) -> None:
                 for _ in range(each_user):
                     session(server, fetched, user)
 
+            began = time.perf_counter()
             list(pool.map(many_of, USERS))
+            return time.perf_counter() - began
 
-        for server in servers:
-            run(server, 3)
+        # The kernel counts by hundredths of a second; so a run is to take about one.
+        turns = {server.name: max(3, int(10 / run(server, 10))) for server in servers}
         for _ in range(ROUNDS):
             for server in servers:
                 before, began = server.cpu(), time.perf_counter()
-                run(server, 25)
-                units = 25 * len(USERS)
+                run(server, turns[server.name])
+                units = turns[server.name] * len(USERS)
                 costs[server.name].append((server.cpu() - before) / units * 1000)
                 rates[server.name].append(units / (time.perf_counter() - began))
         last = statistics.median(costs[servers[-1].name])
         print(f"{title}: CPU ms a session; ratio to {servers[-1].name}; sessions/s    {bar}")
         for server in servers:
             cost = statistics.median(costs[server.name])
-            print(f"  {server.name:26} {cost:6.2f}  {cost / last:5.2f}  {statistics.median(rates[server.name]):7.0f}")
+            print(f"  {server.name:26} {cost:6.3f}  {cost / last:5.3f}  {statistics.median(rates[server.name]):7.0f}")
 
 
 def pop_sessions() -> None:
