@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 UNCONNECTED = 60.0
 """Seconds after which a connection that still has no transport never will have one."""
 
-
 PARTING = 5.0
 """Seconds that a refused peer has for taking the text that it is told."""
 
@@ -203,6 +202,10 @@ class Connection(Facts):
         """Begin with what every connection of the factory gets."""
         self._plan = watches
         self._hooks = hooks
+
+    def unhook(self, settlers: list[Do | None], ends: list[Do | None]) -> None:
+        """Do not call these later, each once less than it was to be."""
+        self._hooks = self.house.memory.fewer(self._hooks, settlers, ends)
 
     def end(self) -> None:
         """The connection is over: give back every place, once, and let go of everything."""

@@ -97,6 +97,7 @@ class Opening:
         self.gates = _leading_gates(self.questions)
         rests = [self._behind(passed) for passed in range(len(self.gates) + 1)]
         self.whole, self._rest = rests[0], rests[-1]
+        self._entrances = [attrs.evolve(gate, why=_passed) for gate in self.gates]
         self._gates = [(gate.why, rest) for gate, rest in zip(self.gates, rests, strict=False)]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
@@ -121,13 +122,13 @@ class Opening:
 
     def _behind(self, passed: int) -> Rest:
         """What is left to do when so many gates have been passed."""
-        gates, calls = self.gates[:passed], self._house.memory.calls
-        entered = [gate.enter for gate in gates if gate.enter is not None]
+        calls, openers = self._house.memory.calls, [opener for _, opener in self.questions[passed:]]
+        gates = [gate for gate in self.gates[:passed] if gate.enter is not None]
         hooks = Hooks(
             reduce(calls, [gate.settle for gate in gates if gate.settle is not None], self._settlers),
             reduce(calls, [gate.leave for gate in gates if gate.leave is not None], self._ends),
         )
-        return Rest([*entered, *(opener for _, opener in self.questions[passed:])], hooks)
+        return Rest([*(gate.enter for gate in gates if gate.enter is not None), *openers], hooks)
 
     def _record(self, opener: Opener) -> bool:
         """Open a guard once for all connections, if that can be done."""
@@ -193,6 +194,7 @@ class Opening:
         """
         for opener in openers:
             if connection.state != "opening":
+                self._put_off(connection, [opener, *openers])
                 break
             try:
                 wait = opener(connection)
@@ -200,8 +202,27 @@ class Opening:
                 self._fail(connection)
             else:
                 if wait is not None and connection.state == "opening":
-                    return Early(address, wait, openers)
+                    return Early(address, wait, self._put_off(connection, [*openers]))
         return None
+
+    def _put_off(self, connection: Connection, openers: list[Opener]) -> Iterator[Opener]:
+        """Take back what was said at once for all gates that were passed, of those that have not been entered.
+
+        Args:
+            connection: whom it is about: somebody who is stopped on the way, or has to wait.
+            openers: the guards that have not been asked yet.
+
+        Returns:
+            The same, each of which says for itself what is to be called later, when it is asked.
+        """
+        whole = {id(each) for each in openers}
+        passed = [gate for gate in zip(self.gates, self._entrances, strict=True) if whole.isdisjoint(map(id, gate))]
+        missed = len(openers) - (len(self.questions) - len(passed))
+        if missed <= 0:
+            return iter(openers)
+        entrances = [entrance for _, entrance in passed if entrance.enter is not None][-missed:]
+        connection.unhook([each.settle for each in entrances], [each.leave for each in entrances])
+        return iter([*entrances, *openers[missed:]])
 
     def hear(self, connection: Connection, early: Early, data: bytes) -> Heard | None:
         """Let a reader hear what came; a reader that fails is a refusal.
@@ -253,6 +274,10 @@ def _give_up(connection: Connection) -> None:
 
 async def _whole(wait: Awaitable[object]) -> object:
     return await wait
+
+
+def _passed(_: Newcomer) -> None:
+    """Nobody decides twice."""
 
 
 def _leading_gates(questions: list[tuple[Guard, Opener]]) -> list[Gate]:

@@ -7,7 +7,8 @@ every connection that has it, such as its lowest marks, is worked out once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import reduce
 from math import inf
 from typing import Any, cast
 
@@ -249,3 +250,14 @@ class Memory:
             if more is not None and known.more is not None:
                 more[do] = known
         return known
+
+    def fewer(self, before: Hooks, settlers: Iterable[Do | None], ends: Iterable[Do | None]) -> Hooks:
+        """What is called later without some of it, each taken out once."""
+        return Hooks(self._fewer(before.settlers, settlers), self._fewer(before.ends, ends))
+
+    def _fewer(self, before: Calls, done: Iterable[Do | None]) -> Calls:
+        left = [*before.all]
+        for each in done:
+            if each in left:
+                left.remove(each)
+        return reduce(self.calls, left, self.nothing)

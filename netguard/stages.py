@@ -35,7 +35,8 @@ class Gate:
     Args:
         why: why a :class:`netguard.verbs.Newcomer` is not let in, or None, or :data:`LATER`. It counts nothing, and may
             give the same reason again and again.
-        enter: is called with the connection of one that passes, for whoever has to count it.
+        enter: is called with the connection of one that passes, for whoever has to count it. If it raises, refuses, or
+            has it wait, the gates behind it are not entered, or later; and only who has entered them leaves them.
         ask: is called with the connection when the answer was :data:`LATER`.
         settle: is called with the connection of one that entered, when the application says that it is past its login.
         leave: is called with the connection of one that entered, once, when it has ended, be it that ``enter`` raised.

@@ -22,6 +22,7 @@ from netguard.guard import Guard
 from netguard.guards.byte_limit import ByteLimit
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.handshake_timeout import HandshakeTimeout
+from netguard.guards.load_shedding import LoadShedding
 from netguard.guards.proxy_protocol import Proxies, ProxyProtocol, proxies
 from netguard.networks import Networks
 from netguard.policy import Policy
@@ -456,6 +457,20 @@ def test_before_tls_observing_lets_everything_through() -> None:
     peer: Any = encrypted(OTHER, ProxyProtocol("10.0.0.0/8", observe=True))
     peer.feed(V1)
     assert peer.transport.protocol.came == V1
+
+
+@pytest.mark.parametrize("limit", [ConnectionLimit(per_peer=1), LoadShedding(limit=1)], ids=["per-peer", "pending"])
+def test_before_tls_who_says_nothing_makes_no_room(limit: Guard) -> None:
+    """Who goes before it has been counted is not counted out, or whoever is there could come again and again."""
+    made: Any = Policy(LISTED, limit).wrap(_factory(), _clock(), tls=CertificateOptions())
+    there, silent = (made.buildProtocol(OTHER) for _ in range(2))
+    for each in (there, silent):
+        each.makeConnection(Plain(made.reactor, each, OTHER))
+    there.dataReceived(b"\x16\x03")
+    silent.transport.vanish()
+    made.reactor.advance(0)
+    assert made.population == 1
+    assert made.buildProtocol(OTHER) is None
 
 
 def test_before_tls_silence_has_an_end() -> None:
