@@ -41,6 +41,19 @@ TOTALS = {
 }
 """Of the figures that only grow, those that are one number."""
 
+EVENTS = {
+    "": (
+        *("started", "taken_over", "draining", "stopped", "reloaded", "reload_failed", "restart_needed"),
+        *("limit_changed", "shedding", "recovered", "unreadable", "penalised", "full", "heartbeat", "command", "error"),
+    ),
+    "crew": ("worker_started", "worker_ended", "worker_stuck", "unsteered"),
+    "ledger": ("ledger_joined", "ledger_lost"),
+}
+"""The events that a service tells of itself: always, with workers, and with a ledger."""
+
+PAUSING = ("Bandwidth",)
+"""The guards that hold somebody back."""
+
 
 class Metrics:
     """Answers ``/metrics``.
@@ -72,8 +85,10 @@ class _Figures(Collector):
 
     def __init__(self, vitals: Vitals, guards: frozenset[str]) -> None:
         self._vitals = vitals
-        self._refused = dict.fromkeys(_reasons("netguard.errors.refusals", guards), 0)
-        self._cut = dict.fromkeys(_reasons("netguard.errors.cuts", guards), 0)
+        refusals, cuts = (_reasons(f"netguard.errors.{kind}", guards) for kind in ("refusals", "cuts"))
+        # Who is cut before the guards have let it in is refused; and one refusal may come too late to be one.
+        self._refused = dict.fromkeys([*refusals, *cuts], 0)
+        self._cut = dict.fromkeys([*cuts, *(each for each in refusals if each is errors.ProxyHeaderUnexpected)], 0)
         self._version = version("netguard")
         self._process = [each for each in ProcessCollector(registry=None).collect() if each.name in _CONSTANT]
 
@@ -99,10 +114,9 @@ class _Figures(Collector):
             yield CounterMetricFamily(metric, about, reading.totals[name])
         yield _by_reason("netguard_refused", "Connections that were not let in.", {**self._refused, **figures.refused})
         yield _by_reason("netguard_cut", "Connections that were ended by us.", {**self._cut, **figures.cut})
-        yield _counts(
-            "netguard_observed", "What guards in observe mode would have done.", ("event", "guard"), figures.would
-        )
-        told = {(event,): count for event, count in {"shedding": 0, **figures.told}.items()}
+        would = {**self._may_observe(), **figures.would}
+        yield _counts("netguard_observed", "What guards in observe mode would have done.", ("event", "guard"), would)
+        told = {(event,): count for event, count in {**_may_tell(house), **figures.told}.items()}
         yield _counts("netguard_events", "Events of the service itself.", ("event",), told)
         yield _lag(figures.lags)
         built = GaugeMetricFamily("netguard_build_info", "The version that runs.", labels=("version",))
@@ -110,6 +124,19 @@ class _Figures(Collector):
         yield built
         yield from self._process
         yield from _process(reading, house.cpu())
+
+    def _may_observe(self) -> dict[tuple[str, str], int]:
+        """What the guards that only observe may tell."""
+        house = self._vitals.house
+        observed = {name for each in house.factories for name in getattr(each, "observed", ())}
+        may = {"would_refuse": _guards(self._refused), "would_cut": _guards(self._cut), "would_pause": {*PAUSING}}
+        return {(event, guard): 0 for event, guards in may.items() for guard in guards & observed}
+
+
+def _may_tell(house: Any) -> dict[str, int]:
+    """The events that may come."""
+    there = {"": True, "crew": house.crew is not None, "ledger": "ledger" in house.offers}
+    return {name: 0 for kind, names in EVENTS.items() if there[kind] for name in names}
 
 
 _CONSTANT = ("process_start_time_seconds", "process_max_fds")
@@ -159,6 +186,11 @@ def _lag(lags: Any) -> Metric:
 
 def _bound(bound: float | None) -> str:
     return "+Inf" if bound is None else str(bound)
+
+
+def _guards(reasons: Iterable[type[Reason]]) -> set[str]:
+    """Who refuses, or cuts, for these reasons."""
+    return {each.guard for each in reasons if each.guard}
 
 
 def _reasons(module: str, guards: frozenset[str]) -> list[type[Reason]]:

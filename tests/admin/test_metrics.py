@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,18 +13,23 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 
+import netguard
 from netguard.admin.asked import Asked
-from netguard.admin.metrics import Metrics
+from netguard.admin.metrics import EVENTS, Metrics
 from netguard.figures import BOUNDS
 from netguard.policy import Policy
 from netguard.process.vitals import Vitals
 from netguard.service import Service
 from netguard.testing import connect
+from netguard.vocabulary import VOCABULARY
 from tests.fakeledger import Machine, Place, wait
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netguard.admin.asked import Answer
 
+PACKAGE = Path(netguard.__file__).parent
 OPEN = "application/openmetrics-text; version=1.0.0"
 
 
@@ -87,6 +94,51 @@ def test_a_guard_that_is_on_has_its_zeros_from_the_beginning() -> None:
     assert found["netguard_cut_total", "guard=Expelled,reason=Expelled"] == 0
     assert ("netguard_refused_total", "guard=Penalties,reason=Penalised") not in found
     assert found["netguard_events_total", "event=shedding"] == 0
+
+
+def test_every_event_of_a_service_has_its_zero_from_the_beginning() -> None:
+    """Those of workers and of a ledger where there are any."""
+    house = Service(Clock)
+    found = values(scraped(metrics_of(house)))
+    told = {labels.removeprefix("event=") for name, labels in found if name == "netguard_events_total"}
+    assert told == {*EVENTS[""]}
+    house.crew = object()
+    found = values(scraped(metrics_of(house)))
+    assert [found["netguard_events_total", f"event={each}"] for each in EVENTS["crew"]] == [0] * len(EVENTS["crew"])
+    house.tell("worker_stuck", {"worker": 1})
+    assert values(scraped(metrics_of(house)))["netguard_events_total", "event=worker_stuck"] == 1
+
+
+def test_every_event_that_a_service_tells_is_known_here() -> None:
+    """Whatever word is handed to a service's ``tell``, anywhere in the package."""
+    words = {word for path in PACKAGE.rglob("*.py") for word in _told(ast.parse(path.read_text()))}
+    assert words & VOCABULARY.keys() == {name for names in EVENTS.values() for name in names}
+
+
+def _told(module: ast.Module) -> Iterator[object]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "tell":
+            yield from (each.value for arg in node.args[:1] for each in ast.walk(arg) if isinstance(each, ast.Constant))
+
+
+def test_what_may_come_early_or_late_has_both_zeros() -> None:
+    """Who is cut before it is in counts as refused; who claims too late to be somebody else, as cut."""
+    found = values(scraped(metrics_of(Service(Clock), "HandshakeTimeout", "ProxyProtocol")))
+    for name in ("netguard_refused_total", "netguard_cut_total"):
+        assert found[name, "guard=HandshakeTimeout,reason=HandshakeTooSlow"] == 0
+        assert found[name, "guard=ProxyProtocol,reason=ProxyHeaderUnexpected"] == 0
+    assert ("netguard_cut_total", "guard=ProxyProtocol,reason=ProxyHeaderMissing") not in found
+
+
+def test_what_a_guard_would_do_has_its_zero_from_the_beginning() -> None:
+    """Where it only observes, and where it could."""
+    policy = Policy.from_options({"idle": "5s", "max-per-peer": 1, "rate-in": "1KiB", "observe": "all"})
+    house = policy.wrap(Factory.forProtocol(Protocol), Clock()).service
+    guards = [type(each).__name__ for each in policy.guards]
+    found = values(scraped(metrics_of(house, *guards)))
+    would = {labels: value for (name, labels), value in found.items() if name == "netguard_observed_total"}
+    names = ("would_cut,guard=IdleTimeout", "would_refuse,guard=ConnectionLimit", "would_refuse,guard=IdleTimeout")
+    assert would == {f"event={each}": 0 for each in (*names, "would_pause,guard=Bandwidth")}
 
 
 def test_what_guards_would_have_done_is_counted_apart() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ RULES = Path(__file__).parent.parent.parent / "docs" / "examples" / "netguard-al
 SOURCES = [f"127.0.0.{n}" for n in range(1, 5)]
 ACCEPTED = "netguard_accepted_total 4.0"
 REFUSED = 'netguard_refused_total{guard="ConnectionLimit",reason="TooManyFromPeer"} 4.0'
-ENDED = 'netguard_events_total{event="worker_ended"} 1.0'
+ENDED = 'netguard_events_total{event="worker_ended"}'
+STUCK = 'netguard_events_total{event="worker_stuck"}'
+WOULD = 'netguard_observed_total{event="would_cut",guard="IdleTimeout"}'
 US = 'instance="mail:9113"'
 
 
@@ -48,19 +51,22 @@ def test_the_metrics_are_as_prometheus_wants_them() -> None:
 
 @pytest.mark.slow
 def test_the_sums_of_workers_are_as_prometheus_wants_them(tmp_path: Path) -> None:
-    """They are the counts of one service, whoever has counted, and say how often a worker has ended."""
-    options = ["--admin", f"unix:{tmp_path / 'admin'}", "--max-item", "20", "--max-per-peer", "1"]
-    with crew(*options, cwd=tmp_path) as server:
+    """They are the counts of one service, whoever has counted, and say how often a worker has ended, from 0 on."""
+    limits = ["--max-item", "20", "--max-per-peer", "1", "--worker-timeout", "5s"]
+    observed = ["--idle", "1h", "--observe", "IdleTimeout"]
+    with crew("--admin", f"unix:{tmp_path / 'admin'}", *limits, *observed, cwd=tmp_path) as server:
         (port,) = (each["server.port"] for each in server.wait_for("listening", 2) if "server.port" in each)
+        assert all(counted(tmp_path, f"{each} 0.0") for each in (ENDED, STUCK, WOULD))
         callers = [Caller(port, source) for source in SOURCES]
         assert all(each.answerer for each in callers)
         for source in SOURCES:
             assert not is_served(port, source)
         assert callers[0].say(b"x" * 100) == b""
         until(lambda: counted(tmp_path, REFUSED) and counted(tmp_path, ACCEPTED), "the count of all")
-        kill(callers[1].answerer)
+        kill(callers[1].answerer, signal.SIGSTOP)
         pids(server, 3)
-        text = until(lambda: counted(tmp_path, ENDED), "the end of one")
+        text = until(lambda: counted(tmp_path, f"{ENDED} 1.0"), "the end of one")
+        assert f"{STUCK} 1.0" in text
         assert REFUSED in text
         for each in callers:
             each.close()
