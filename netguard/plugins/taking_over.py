@@ -80,6 +80,7 @@ class TakingOver(_Service):  # type: ignore[misc]
             self._inheritance.close()
 
     def _taken(self, _: object) -> None:
+        self._inheritance.possess()
         if "control" in self._house.offers:
             self._house.offers["control"].follow()
         self._inheritance.sign()

@@ -10,6 +10,8 @@ The rules of this file:
 * To shut a socket down, as Twisted does with those that it has opened, would shut it down for both. So a socket that
   was handed over is only closed, whatever ends this instance: it may be a signal, while the next one starts. When the
   next one goes without having said that it serves, the sockets are ours alone again.
+* Those that nobody else had are the next one's alone once this one leaves, which tells it so: whoever waits in their
+  queues when that one ends for good is served by nobody else. Where two begin in our place at once, neither is told.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ class HandOver:
         self._twistd = twistd
         self._heirs = 0
         self._shared: list[Any] = []
+        self._alone: set[tuple[str, int]] = set()
         self._pidfile: Any = ""
 
     @property
@@ -69,8 +72,8 @@ class HandOver:
         for port in ports:
             if port.socket.family not in _FAMILIES:
                 raise ControlError(f"only ports of TCP can be handed over, and there is {port.getHost()}")
-        sockets = [each for port in ports for each in getattr(port, "sockets", [port.socket])]
-        addresses = [list(each.getsockname()[:2]) for each in sockets]
+        sockets = [each for port in ports for each in _sockets(port)]
+        addresses = [list(each) for each in map(_address, sockets)]
         lock = None if self._lock is None else self._lock.descriptor
         for descriptor in (*(() if lock is None else (lock,)), *(each.fileno() for each in sockets)):
             call.client.transport.sendFileDescriptor(descriptor)
@@ -81,11 +84,15 @@ class HandOver:
 
     def _share(self) -> None:
         """From now on, the end of this instance ends neither a socket nor the pidfile."""
+        crewed = self._house.crew is not None
         for port in self._ports():
             if not is_shared(port):
                 port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
                 self._shared.append(port)
-        if self._house.crew is not None:
+            ours = port in self._shared or (crewed and port not in self._house.others)  # the workers have what is its
+            if ours and port.socket.family in _FAMILIES:
+                self._alone.update(map(_address, _sockets(port)))
+        if crewed:
             self._house.crew.handed = True
         if self._twistd.get("pidfile"):
             self._pidfile, self._twistd["pidfile"] = self._twistd["pidfile"], ""
@@ -98,6 +105,7 @@ class HandOver:
         for port in self._shared:
             port._shouldShutdown = True  # noqa: SLF001 - as it was
         self._shared.clear()
+        self._alone.clear()
         if self._house.crew is not None:
             self._house.crew.handed = False
         if self._pidfile:
@@ -113,4 +121,14 @@ class HandOver:
         for port in self._house.others:
             port.stopListening()
         self._house.offers["drain"].begin()
-        return {"draining": True, "connections": self._house.population}
+        alone = [] if self._heirs > 1 else sorted(self._alone)
+        return {"draining": True, "connections": self._house.population, "alone": alone}
+
+
+def _sockets(port: Any) -> list[socket.socket]:
+    return getattr(port, "sockets", None) or [port.socket]
+
+
+def _address(listening: socket.socket) -> tuple[str, int]:
+    host, number = listening.getsockname()[:2]
+    return host, number

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST = 250
 """Descriptors that one message can have (SCM_MAX_FD is 253)."""
 
+_ANY = "0.0.0.0"  # noqa: S104 - as it is written
+
 Address = tuple[int, str, int]
 """A socket's family, host and port."""
 
@@ -50,6 +52,8 @@ class Inheritance:
         self.sockets: dict[Address, list[int]] = {}
         for each in sockets:
             self.sockets.setdefault(_address(each), []).append(each)
+        self._adopted: dict[tuple[str, int], Any] = {}
+        self._alone: list[Any] = []
         self.lock = lock
         self.pid = pid
         self.taken = 0
@@ -95,7 +99,9 @@ class Inheritance:
             found = self.take(interface, port)
             if not found:
                 return listen(port, factory, backlog=backlog, interface=interface)
-            return adopt(reactor.adoptStreamPort, found, _family(interface), factory, backlog)
+            made = adopt(reactor.adoptStreamPort, found, _family(interface), factory, backlog)
+            self._adopted[interface or _ANY, port] = made
+            return made
 
         return listen_or_adopt
 
@@ -109,7 +115,7 @@ class Inheritance:
         Returns:
             All, since whoever is steered to one that nobody serves would be reset; none where the port is another.
         """
-        taken = self.sockets.pop((_family(interface), interface or "0.0.0.0", port), [])  # noqa: S104 - as it is written
+        taken = self.sockets.pop((_family(interface), interface or _ANY, port), [])
         self.taken += bool(taken)
         return taken
 
@@ -122,16 +128,25 @@ class Inheritance:
             ControlError: the other instance does not answer so.
         """
         try:
-            self._client.ask(LEAVE.split())
+            self._leave(self._client)
         except LostError:
             try:
                 again = ControlClient(self._client.path)
             except ControlError:
                 return
             with again, suppress(LostError):
-                again.ask(LEAVE.split())
+                self._leave(again)
         finally:
             self.close()
+
+    def _leave(self, client: ControlClient) -> None:
+        self._alone = client.ask(LEAVE.split()).get("alone", [])
+
+    def possess(self) -> None:
+        """The other instance has left: the sockets that were its alone are this one's alone, and end with it."""
+        for host, number in self._alone:
+            if (host, number) in self._adopted:
+                self._adopted[host, number]._shouldShutdown = True  # noqa: SLF001 - Twisted's, as if opened here
 
     def sign(self) -> None:
         """Everything is taken over: let lock and pidfile say who runs.

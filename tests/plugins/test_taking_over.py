@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,10 @@ class Inherited:
         self.calls.append("done")
         if self.trouble:
             raise ControlError(self.trouble)
+
+    def possess(self) -> None:
+        """Be told."""
+        self.calls.append("possessed")
 
     def sign(self) -> None:
         """Be told."""
@@ -95,7 +101,7 @@ async def test_it_takes_over_when_the_reactor_runs(trouble: str, logged: Logged)
         assert told[0]["problem"] == trouble
         assert (inherited.calls, twistd) == (["done"], {"pidfile": ""})
     else:
-        assert (inherited.calls, twistd) == (["done", "followed", "signed"], {"pidfile": "twistd.pid"})
+        assert (inherited.calls, twistd) == (["done", "possessed", "followed", "signed"], {"pidfile": "twistd.pid"})
         assert (told[0]["pid"], told[0]["ports"]) == (7, 2)
 
 
@@ -196,6 +202,30 @@ def test_ports_lock_pidfile_and_control_socket_pass_on(site: Site, start: Start)
     assert old.stop() == 0
     assert not (site.folder / "ctl").exists()
     assert not (site.folder / "twistd.pid").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="its queue is Linux's")
+@pytest.mark.parametrize("workers", ["off", "2"])
+def test_who_waits_when_the_last_one_stops_is_served(workers: str, site: Site, start: Start) -> None:
+    """As if it had opened its ports itself: nobody else would accept them. The first had one socket, or several."""
+    plain = free_port()
+    words = pop(site, plain, "--max-per-peer", "off")
+    before = start(*words, *(["--workers", workers] if workers != "off" else []))
+    before.wait_for("started")
+    for _ in range(2):
+        last = start(*words, "--take-over", "ctl")
+        last.wait_for("taken_over")
+        assert before.process.wait(PATIENCE) == 0
+        before = last
+    last.process.send_signal(signal.SIGSTOP)
+    with ExitStack() as peers:
+        waiting = [peers.enter_context(socket.create_connection(("127.0.0.1", plain), PATIENCE)) for _ in range(40)]
+        last.process.send_signal(signal.SIGTERM)
+        last.process.send_signal(signal.SIGCONT)
+        for each in waiting:
+            with each.makefile("rb") as lines:
+                assert lines.readline().startswith(b"+OK POP3 ready ")
+    assert last.process.wait(PATIENCE) == 0
 
 
 def test_one_that_fails_to_start_changes_nothing(site: Site, start: Start) -> None:

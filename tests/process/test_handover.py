@@ -148,7 +148,9 @@ def test_without_a_lock_the_sockets_are_given(house: Any) -> None:
 def test_it_leaves_when_the_other_side_serves(house: Any) -> None:
     """Its sockets are closed and not shut down, the pidfile is the other's, and it drains."""
     twistd = {"pidfile": "twistd.pid"}
-    assert HandOver(house, None, twistd).leave(Call()) == {"draining": True, "connections": 0}
+    alone = sorted(each.socket.getsockname() for each in (house.ports[0], house.others[0]))
+    left = HandOver(house, None, twistd).leave(Call())
+    assert left == {"draining": True, "connections": 0, "alone": alone}
     assert twistd == {"pidfile": ""}
     assert is_shared(house.ports[0])
     assert is_shared(house.others[0])
@@ -156,6 +158,44 @@ def test_it_leaves_when_the_other_side_serves(house: Any) -> None:
     house.reactor.advance(0)
     assert not house.ports[0].connected
     assert house.offers["drain"].outcome is not None
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_what_somebody_else_has_too_is_not_the_heirs_alone(signalled: bool, house: Any) -> None:
+    """That of systemd, say, which was handed over to this instance; also when a signal has closed all before."""
+    own, client = house.others[0].socket.getsockname(), Transport()
+    house.ports[0]._shouldShutdown = False
+    over = HandOver(house, None, {})
+    over.give(Call(client=client))
+    if signalled:
+        house.offers["drain"].begin()
+        house.others[0].stopListening()
+    assert over.leave(Call(client=client))["alone"] == [own]
+
+
+def test_what_two_heirs_have_is_nobodys_alone(house: Any) -> None:
+    """Unless one of them has gone before the other one serves."""
+    over, clients = HandOver(house, None, {}), [Transport(), Transport()]
+    for each in clients:
+        over.give(Call(client=each))
+    assert over.leave(Call(client=clients[0]))["alone"] == []
+    clients[0].go()
+    assert len(over.leave(Call(client=clients[1]))["alone"]) == 2  # type: ignore[arg-type]
+
+
+def test_what_workers_share_is_the_heirs_alone(house: Any) -> None:
+    """They leave, too."""
+    house.ports[0]._shouldShutdown = False
+    house.crew = SimpleNamespace(handed=False)
+    assert len(HandOver(house, None, {}).leave(Call())["alone"]) == 2  # type: ignore[arg-type]
+    assert house.crew.handed
+
+
+def test_who_leaves_leaves_ports_of_any_kind(house: Any) -> None:
+    """Though only those of TCP can be the heir's: an operator may say so by hand."""
+    house.ports.append(Port(socket.AF_UNIX))
+    assert len(HandOver(house, None, {}).leave(Call())["alone"]) == 2  # type: ignore[arg-type]
+    assert is_shared(house.ports[1])
 
 
 def test_what_cannot_be_handed_over_is_refused(house: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from netguard.process.commands import ControlError
 from netguard.process.inheritance import Inheritance
+from netguard.process.newcomers import is_shared
 from netguard.workers.sockets import opened
 
 
@@ -69,6 +70,7 @@ class Adopted:
     """
 
     backlog = 0
+    _shouldShutdown = False
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -217,6 +219,21 @@ def test_one_that_will_not_leave_is_told_of(sockets: list[socket.socket], tmp_pa
         inheritance = Inheritance.of(str(path))
         with pytest.raises(ControlError, match=r"^no$"):
             inheritance.done()
+
+
+def test_what_the_other_had_alone_is_ours_when_it_has_left(sockets: list[socket.socket], tmp_path: Path) -> None:
+    """What others have, too, stays shared; so does all that an older version handed over, which does not say."""
+    (host, number), *_ = addresses = [each.getsockname()[:2] for each in sockets]
+    sent = tuple(each.fileno() for each in sockets)
+    for alone in ({"alone": [[host, number], ["192.0.2.1", 7]]}, {}):
+        with other(tmp_path / "ctl", {"ok": True}, {"ok": True, **alone}, descriptors=sent):
+            inheritance = Inheritance.of(str(tmp_path / "ctl"))
+            ports = [inheritance.listen_by(Reactor())(number, "f", interface=host) for host, number in addresses]
+            inheritance.done()
+            assert [is_shared(each) for each in ports] == [True, True]
+            inheritance.possess()
+            assert [is_shared(each) for each in ports] == [not alone, True]
+        (tmp_path / "ctl").unlink()
 
 
 def test_what_is_no_socket_is_no_inheritance(tmp_path: Path) -> None:
