@@ -97,11 +97,15 @@ class Event:
     def __str__(self) -> str:
         """The event as one line of text: its name, then ``key=value``; values with blanks are quoted."""
         if self._text is None:  # several may ask, for a line and for its message
-            named = self.fields.items()
-            words = [
-                f"{_SHORT.get(key, key)}={value if type(value) is int else _quoted(value)}" for key, value in named
-            ]
-            self._text = " ".join([self.name, *words])
+            text = self.name
+            value: Any
+            for key, value in self.fields.items():
+                kind = type(value)
+                if kind is str and _is_plain(value):  # as nearly all are
+                    text += f" {_SHORT.get(key, key)}=" + (f'"{value}"' if " " in value else value)
+                else:
+                    text += f" {_SHORT.get(key, key)}={value if kind is int else _quoted(value)}"
+            self._text = text
         return self._text
 
 
@@ -112,8 +116,6 @@ _is_plain = re.compile(rf"[ !#-\[\]-~]{{1,{LONGEST}}}").fullmatch  # nothing to 
 
 
 def _quoted(value: object) -> str:
-    if type(value) is str and _is_plain(value):  # as nearly all are
-        return f'"{value}"' if " " in value else value
     text = f"{value:.3f}".removesuffix(".000") if isinstance(value, float) else str(_plain(value))
     return '"' + text.replace('"', "'") + '"' if " " in text or not text or '"' in text else text
 

@@ -227,7 +227,7 @@ class Facts(Addressed):
     @property
     def peer(self) -> Peer:
         """What is known of the peer, each fact with its provenance."""
-        return Peer(self._here()) if self.known is None else self.known.peer()
+        return Peer(self._here()) if self.known is None else self.known.peer(self._here())
 
     def _here(self) -> IAddress | None:
         return address_of(self.host, self.port) if self._kind is None and self.host is not None else self._kind
@@ -240,7 +240,7 @@ class Facts(Addressed):
     def learn(self, **facts: object) -> None:
         """Write down what is known of the peer beyond its socket's address."""
         if self.known is None:
-            self.known = Known(self._here())
+            self.known = Known()
         for name, fact in facts.items():
             setattr(self.known, name, fact)
 
@@ -252,8 +252,10 @@ class Facts(Addressed):
 
     def claim(self, heard: Heard) -> None:
         """Let a claimed address count for the peer from here on."""
-        self.learn(claimed=heard.claimed, destination=heard.destination, claims=heard.claims)
         address = heard.claimed
+        if self.known is None or self.known.claimed is None:
+            self.learn(seen=self._here())
+        self.learn(claimed=address, destination=heard.destination, claims=heard.claims)
         if address is not None:
             self._stand_at(address)
 

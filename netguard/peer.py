@@ -56,10 +56,10 @@ class Known:
     """What is known of a peer beyond its socket's address; most connections have no such thing.
 
     Args:
-        seen: the address that the socket says.
+        seen: the address that the socket says, where another one counts.
     """
 
-    seen: IAddress | None
+    seen: IAddress | None = None
     claimed: IAddress | None = None
     destination: IAddress | None = None
     claims: Mapping[str, object] = field(factory=dict)
@@ -68,9 +68,13 @@ class Known:
     privileged: bool = False
     notes: Mapping[str, object] = field(factory=dict)
 
-    def peer(self) -> Peer:
-        """The same as a value."""
-        return Peer(self.seen, self.claimed, self.claims, self.name, self.ident)
+    def peer(self, here: IAddress | None) -> Peer:
+        """The same as a value.
+
+        Args:
+            here: the address that counts.
+        """
+        return Peer(here if self.claimed is None else self.seen, self.claimed, self.claims, self.name, self.ident)
 
 
 def address_of(host: str, port: int) -> IPv4Address | IPv6Address:

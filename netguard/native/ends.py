@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from socket import SHUT_WR
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+DONE = Failure(CONNECTION_DONE)
+"""Why most connections are over; one for all of them, as reactors have it."""
+
+
 class Ends:
     """The ends of one connection, and of one direction of it.
 
@@ -29,7 +32,7 @@ class Ends:
     producer: Any
     disconnected: int
     _closing = 0
-    _reads = True
+    _reads = _shouldShutdown = True
     dataBuffer: bytes
     TLS: bool
     _tempDataBuffer: Sequence[bytes]
@@ -59,7 +62,7 @@ class Ends:
         """Close once all is written: if that is so already, before this returns."""
         waits = self._waits or self._wanted or self._tempDataBuffer or self.dataBuffer or self.producer
         if not (self.disconnected or waits or self.TLS or self._closing):
-            self.connectionLost(Failure(CONNECTION_DONE))
+            self.connectionLost(DONE)
         else:
             self.promptly(self.loseConnection)
 
@@ -68,13 +71,15 @@ class Ends:
         return CONNECTION_DONE if self._closing else None
 
     def _closeWriteConnection(self) -> None:
-        with suppress(OSError):
+        try:  # noqa: SIM105 - suppress() takes three calls more
             self.socket.shutdown(SHUT_WR)
+        except OSError:
+            pass
         self._tell("writeConnectionLost")
 
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer will send no more, and the reactor reads no more: the end, unless the application goes on."""
-        self._reads = False
+        self._reads = self._shouldShutdown = False  # closing the socket ends it in order: nothing in it is unread
         if not self._tell("readConnectionLost"):
             self.connectionLost(reason)
 

@@ -15,7 +15,6 @@ itself (:meth:`netguard.native.prompt.PromptServer.fileno`).
 from __future__ import annotations
 
 import select
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
@@ -35,6 +34,7 @@ TOGETHER = 32
 
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
+_BOTH = _IN | _OUT
 
 
 class Group(_Disconnects):  # type: ignore[misc]
@@ -123,7 +123,7 @@ class Group(_Disconnects):  # type: ignore[misc]
                 member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
             if member is None or not event:
                 continue
-            if member.moves and event == _IN:
+            if member.moves and event & _BOTH == _IN:
                 contexts[-1], do = around, move
             else:
                 own = outside.copy()
@@ -227,7 +227,7 @@ class Group(_Disconnects):  # type: ignore[misc]
         if ways.get(number) is member:
             return
         if others.get(number) is member:
-            self._poll.modify(number, _IN | _OUT)
+            self._poll.modify(number, _BOTH)
         else:
             others.pop(number, None)  # of somebody whose socket was closed without a word to anybody
             self._poll.register(number, event)
@@ -245,8 +245,10 @@ class Group(_Disconnects):  # type: ignore[misc]
             self._poll.modify(number, left)
             del ways[number]
             return
-        with suppress(OSError):  # the kernel knows no more of what was closed
+        try:  # noqa: SIM105 - suppress() takes three calls more
             self._poll.unregister(number)
+        except OSError:  # the kernel knows no more of what was closed
+            pass
         del ways[number]
         if self._serving:
             self._left.add(number)

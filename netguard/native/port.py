@@ -62,6 +62,7 @@ class Port(_Port):  # type: ignore[misc]
         self.factory = _guarded(outer)
         if outer is not self.factory:
             self.encryption = Encryption(outer, self.factory)
+        self.logstr = self.logPrefix()
         self.stopReading()
         self.reactor = group_for(self.reactor)
         self.startReading()
@@ -130,7 +131,10 @@ class Port(_Port):  # type: ignore[misc]
         """Where peers speak first, what one says has come by now: a turn of the reactor less."""
         meter = made.meter
         before = meter.received
-        call_as(made, made.read_at_once)
+        if made.moves:
+            made.read_at_once()
+        else:
+            call_as(made, made.read_at_once)
         self._talkers = TALKERS if meter.received != before else max(0, self._talkers - 1)
 
     def connectionLost(self, reason: Any) -> None:

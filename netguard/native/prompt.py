@@ -24,7 +24,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from netguard.native.ends import Ends
+from netguard.native.ends import DONE, Ends
 from netguard.native.group import Group
 from netguard.native.naming import Named
 
@@ -45,7 +45,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
     """One accepted connection, made like any of Twisted's (:attr:`twisted.internet.tcp.Port.transport`).
 
     Args:
-        sock: its socket.
+        sock: its socket, which does not block.
         protocol: who gets what is read.
         client: the peer's address, as sockets have it.
         server: the port.
@@ -71,7 +71,6 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
         self.reactor = reactor
         self._tempDataBuffer: list[bytes] = _NOTHING
         self._tempDataLen = 0
-        sock.setblocking(False)
         self.socket = sock
         self.upper = protocol
         self.server = server
@@ -142,7 +141,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
         if why is not None:
             self.reactor.removeReader(self)
             if why is CONNECTION_DONE:
-                self.readConnectionLost(Failure(why))
+                self.readConnectionLost(DONE)
             else:
                 self.connectionLost(Failure(why))
 
@@ -194,7 +193,7 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
             if not self._closing:
                 return
             if not self._waits:  # else the reactor may be about to call doWrite
-                self.connectionLost(Failure(CONNECTION_DONE))
+                self.connectionLost(DONE)
                 return
         self._write_later()
         if not self.producerPaused:

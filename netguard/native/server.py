@@ -59,6 +59,7 @@ class Server(SecureServer):
         self, sock: socket.socket, protocol: Any, client: tuple[Any, ...], server: Any, sessionno: int, reactor: Any
     ) -> None:
         self.meter = protocol
+        sock.setblocking(False)
         super().__init__(sock, protocol, client, server, sessionno, reactor)
 
     # what the application does

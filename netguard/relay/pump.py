@@ -90,6 +90,7 @@ class Pump(ABC):
         source = self.source
         if source._waits:  # noqa: SLF001 - of our own family; the reactor may be about to call doWrite
             return CONNECTION_DONE
+        source._shouldShutdown = False  # noqa: SLF001 - as its readConnectionLost
         self._end.readConnectionLost()
         if source.connected and source._reads:  # noqa: SLF001
             source.stopReading()
