@@ -241,6 +241,8 @@ class Facts(Addressed):
         """Write down what is known of the peer beyond its socket's address."""
         if self.known is None:
             self.known = Known()
+        if "claimed" in facts and self.known.claimed is None:
+            self.known.seen = self._here()
         for name, fact in facts.items():
             setattr(self.known, name, fact)
 
@@ -252,10 +254,8 @@ class Facts(Addressed):
 
     def claim(self, heard: Heard) -> None:
         """Let a claimed address count for the peer from here on."""
+        self.learn(claimed=heard.claimed, destination=heard.destination, claims=heard.claims)
         address = heard.claimed
-        if self.known is None or self.known.claimed is None:
-            self.learn(seen=self._here())
-        self.learn(claimed=address, destination=heard.destination, claims=heard.claims)
         if address is not None:
             self._stand_at(address)
 

@@ -179,8 +179,8 @@ def house(reactor: Any, request: pytest.FixtureRequest, monkeypatch: pytest.Monk
     from pytest_twisted import blockon
     from twisted.internet.defer import ensureDeferred
 
-    if request.param == "grouped":
-        monkeypatch.setattr(native_port, "FEW", 0)
+    if request.param == "native":  # as where there can be no group
+        monkeypatch.setattr(native_port, "group_for", lambda watched: watched)
     made = House(reactor, request.param != "wrapper")
     yield made
     blockon(ensureDeferred(made.close()))

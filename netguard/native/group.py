@@ -24,6 +24,7 @@ from twisted.python import context, log
 from zope.interface import directlyProvides, providedBy
 
 from netguard.native.log_context import name_of
+from netguard.native.member import Member, number_of
 from netguard.native.patience import Patience, is_allowed
 
 MOST = 256
@@ -196,23 +197,35 @@ class Group(_Disconnects):  # type: ignore[misc]
 
     def addReader(self, member: Any) -> None:
         """Tell it when something can be read."""
+        if not isinstance(member, Member):
+            self.reactor.addReader(member)
+            return
         self._add(member, _IN, self._reads, self._writes)
 
     def addWriter(self, member: Any) -> None:
         """Tell it when something can be written."""
+        if not isinstance(member, Member):
+            self.reactor.addWriter(member)
+            return
         self._add(member, _OUT, self._writes, self._reads)
 
     def removeReader(self, member: Any) -> None:
         """Tell it no more when something can be read."""
+        if not isinstance(member, Member):
+            self.reactor.removeReader(member)
+            return
         self._remove(member, _OUT, self._reads, self._writes)
 
     def removeWriter(self, member: Any) -> None:
         """Tell it no more when something can be written."""
+        if not isinstance(member, Member):
+            self.reactor.removeWriter(member)
+            return
         self._remove(member, _IN, self._writes, self._reads)
 
     def dismiss(self, member: Any) -> None:
         """Leave it to the reactor, for good."""
-        number = _number(member)
+        number = number_of(member)
         reads, writes = (ways.get(number) is member for ways in (self._reads, self._writes))
         self.removeReader(member)
         self.removeWriter(member)
@@ -223,7 +236,7 @@ class Group(_Disconnects):  # type: ignore[misc]
             self.reactor.addWriter(member)
 
     def _add(self, member: Any, event: int, ways: dict[int, Any], others: dict[int, Any]) -> None:
-        number = _number(member)
+        number = number_of(member)
         if ways.get(number) is member:
             return
         if others.get(number) is member:
@@ -236,7 +249,7 @@ class Group(_Disconnects):  # type: ignore[misc]
             self.reactor.addReader(self)
 
     def _remove(self, member: Any, left: int, ways: dict[int, Any], others: dict[int, Any]) -> None:
-        number = _number(member)
+        number = number_of(member)
         if number < 0:  # its socket was closed, or taken away, without a word to us
             number = next((each for each, one in ways.items() if one is member), number)
         if ways.get(number) is not member:
@@ -253,13 +266,6 @@ class Group(_Disconnects):  # type: ignore[misc]
         if self._serving:
             self._left.add(number)
         self._rest()
-
-
-def _number(member: Any) -> int:
-    try:
-        return int(member.socket.fileno())
-    except AttributeError:  # it is over
-        return -1
 
 
 def group_for(reactor: Any) -> Any:

@@ -10,11 +10,7 @@ _plain = Protocol.logPrefix
 
 
 class Named:
-    """The names of one accepted connection, as Twisted has them.
-
-    Attributes:
-        logstr: its prefix, once it was asked for.
-    """
+    """The names of one accepted connection, as Twisted has them."""
 
     logstr = ""
     protocol: Any

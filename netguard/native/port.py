@@ -18,6 +18,7 @@ from netguard.encryption import Encryption
 from netguard.factory import GuardedFactory
 from netguard.native.group import Group, group_for
 from netguard.native.log_context import call_as
+from netguard.native.member import Member
 from netguard.native.meter import NativeMeter
 from netguard.native.server import Server
 
@@ -36,7 +37,7 @@ _SCOPE = 3
 _INHERITS = sys.platform == "linux"
 
 
-class Port(_Port):  # type: ignore[misc]
+class Port(Member, _Port):  # type: ignore[misc]
     """A port that makes nothing for a connection before the guards have let it in.
 
     Attributes:
@@ -52,8 +53,6 @@ class Port(_Port):  # type: ignore[misc]
     sessionno: int
     _most = 1
     _turns = _talkers = 0
-    logstr = ""
-    moves = _inside = _wanted = False  # the group treats it like one of its connections
     reactor: Any
 
     def begin(self) -> None:

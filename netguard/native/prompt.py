@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from netguard.native.ends import DONE, Ends
 from netguard.native.group import Group
+from netguard.native.member import Member
 from netguard.native.naming import Named
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ _NOTHING: Any = ()
 _HOST_AND_PORT = 2
 
 
-class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
+class PromptServer(Ends, Named, Member, _Server):  # type: ignore[misc]
     """One accepted connection, made like any of Twisted's (:attr:`twisted.internet.tcp.Port.transport`).
 
     Args:
@@ -55,14 +56,12 @@ class PromptServer(Ends, Named, _Server):  # type: ignore[misc]
     Attributes:
         upper: who gets what is read: the protocol, or TLS on the way to it.
         most: bytes that one read may bring.
-        moves: whether its reads pass on by themselves what comes, and speak to no application.
     """
 
     producer: Any
     dataBuffer: bytes
     most: int = tcp.Server.bufferSize
-    moves = False
-    _inside = _wanted = _waits = False
+    _waits = False
 
     def __init__(
         self, sock: socket.socket, protocol: Any, client: tuple[Any, ...], server: Any, sessionno: int, reactor: Any

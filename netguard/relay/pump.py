@@ -5,8 +5,7 @@ every chunk, a peer that takes less than there is) goes the way that bytes go wi
 all of it is decided. Here nothing is but how bytes are moved:
 
 * by ``recv`` and ``send`` through one buffer of the process, which is best for what is short;
-* after two reads that filled it, by ``splice`` through a pipe: nothing is copied, and a connection in full flow costs a
-  third. A socket that moves little that way is read again.
+* after two reads that filled it, by ``splice`` through a pipe, for a third of the cost; little is read again.
 
 What a peer does not take at once waits in the pipe, and counts as waiting in its transport (``PromptServer.piped``).
 """
@@ -90,7 +89,7 @@ class Pump(ABC):
         source = self.source
         if source._waits:  # noqa: SLF001 - of our own family; the reactor may be about to call doWrite
             return CONNECTION_DONE
-        source._shouldShutdown = False  # noqa: SLF001 - as its readConnectionLost
+        source.ends_in_order()
         self._end.readConnectionLost()
         if source.connected and source._reads:  # noqa: SLF001
             source.stopReading()

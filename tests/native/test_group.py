@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netguard.native.group import MOST, TOGETHER, Group, group_for
+from netguard.native.member import Member as Served
 from netguard.native.patience import LONGEST, TURN, Patience
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
@@ -56,6 +57,8 @@ class Above:
 
     def removeWriter(self, writer: Any) -> None:
         """Watch no more."""
+        if writer in self.writers:
+            self.writers.remove(writer)
 
     def getReaders(self) -> list[Any]:
         """Whom it watches."""
@@ -75,7 +78,7 @@ class Above:
 
 
 @implementer(IHalfCloseableDescriptor)
-class Member:
+class Member(Served):
     """One end of a pair of sockets, which does what a test wants when it is told something."""
 
     def __init__(self, name: str = "a member") -> None:
@@ -89,8 +92,6 @@ class Member:
         self.on_end: Callable[[], Any] = lambda: None
         self.on_send: Callable[[], Any] = lambda: None
         self.reactor: Any = None
-        self._inside = self._wanted = False
-        self.logstr, self.moves = "", False
 
     def take(self, number: int) -> None:
         """Have this number for its descriptor, whatever numbers are free."""
@@ -391,6 +392,28 @@ def test_a_connection_that_is_over_is_told_as_twisted_tells_it(group: Any, membe
     assert mute.told == [ConnectionLost]
     group.doRead()
     assert len(hung.told) == len(mute.told) == 1
+
+
+def test_a_stranger_is_watched_by_the_reactor_itself(group: Any, above: Above, members: Any) -> None:
+    """An application asks its transport's reactor to watch something else; a connection is being made."""
+
+    class Stranger:
+        """Has nothing but what reactors ask for."""
+
+        def fileno(self) -> int:
+            """None of ours."""
+            return 0
+
+    one, stranger = members(), Stranger()
+    group.addReader(stranger)
+    group.addWriter(stranger)
+    assert (above.readers, above.writers) == ([group, stranger], [stranger])
+    speak(one)
+    group.doRead()
+    assert one.told == ["read"]
+    group.removeReader(stranger)
+    group.removeWriter(stranger)
+    assert (above.readers, above.writers) == ([group], [])
 
 
 def test_few_are_served_in_one_turn_and_everybody_in_the_next(group: Any, members: Any) -> None:
