@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import choosing
 import clients
 from attrs import frozen
 from relays import TWISTD, served
@@ -256,12 +257,9 @@ def _measure(name: str, kind: Kind, site: Site) -> None:
         print(line, flush=True)
 
 
-def main(wanted: list[str]) -> None:
-    """Measure these kinds, or all.
-
-    Args:
-        wanted: beginnings of their names.
-    """
+def main() -> None:
+    """Measure the kinds whose names, or beginnings of names, are on the command line, or all."""
+    (wanted,) = choosing.chosen(__doc__, {name: kind.unit for name, kind in KINDS.items()}, beginnings=True)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     print(f"{'':18} {'MiB empty':>9} {'KiB at rest':>14} {'CPU µs':>9}   for")
     with TemporaryDirectory() as name:
@@ -270,10 +268,9 @@ def main(wanted: list[str]) -> None:
             site.add_user(f"user{number}", {"one": b"Subject: hello\n\nhello\n"})
         (site.folder / "www").mkdir()
         (site.folder / "www" / "page").write_bytes(bytes(1024))
-        for each, kind in KINDS.items():
-            if not wanted or any(each.startswith(one) for one in wanted):
-                _measure(each, kind, site)
+        for each in wanted:
+            _measure(each, KINDS[each], site)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

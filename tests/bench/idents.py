@@ -101,7 +101,7 @@ def main(reactor: Any) -> Deferred[None]:
 
 
 def ident() -> None:
-    """In a process of its own, since it has a reactor of its own."""
+    """Ident queries, beside bare Twisted's; in a process of its own, since it has a reactor of its own."""
     subprocess.run([sys.executable, __file__], check=True)
 
 

@@ -93,7 +93,7 @@ def main(reactor: Any) -> Deferred[None]:
 
 
 def names() -> None:
-    """In a process of its own, since it has a reactor of its own."""
+    """Verified names, beside bare twisted.names; in a process of its own, since it has a reactor of its own."""
     if unbound.UNBOUND is None:
         print("names: unbound is not installed")
     else:

@@ -1,4 +1,4 @@
-"""CPU and rate of relays, beside HAProxy's: ``python tests/bench/relays.py [bulk|requests|connections ...]``.
+"""CPU and rate of relays, beside HAProxy's: ``python tests/bench/relays.py [load ...] [relay ...]``.
 
 CPU is the time that the relay's process was on a processor, as the kernel counts it, so that it does not matter what
 else the machine does. The rate is that of the whole: the relay on one core, client and backend on another; it says
@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
+import choosing
 import clients
 from attrs import frozen
 from relay_load import Load
@@ -169,7 +170,7 @@ listen it
 
 
 def portforward(_: Path, port: int, to: int) -> list[str]:
-    """Twisted's own."""
+    """Twisted's own, twistd portforward."""
     return [TWISTD, "-n", "--pidfile=", "portforward", "--port", f"tcp:{port}", "--host", "127.0.0.1", "-d", str(to)]
 
 
@@ -179,11 +180,13 @@ def relay(_: Path, port: int, to: int, *words: str) -> list[str]:
     return [TWISTD, "-n", "--pidfile=", "--logfile=/dev/null", "netguard-relay", *words]
 
 
+def stock(folder: Path, port: int, to: int) -> list[str]:
+    """netguard-relay on Twisted's own transport."""
+    return relay(folder, port, to, "--transport", "stock")
+
+
 RELAYS: dict[str, Callable[[Path, int, int], list[str]]] = {
-    "haproxy": haproxy,
-    "relay": relay,
-    "stock": lambda folder, port, to: relay(folder, port, to, "--transport", "stock"),
-    "portforward": portforward,
+    each.__name__: each for each in (haproxy, relay, stock, portforward)
 }
 
 
@@ -280,7 +283,8 @@ def pin(process: int) -> None:
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
-    for each in [name for name in wanted if name in LOADS] or list(LOADS):
-        measure(each, chosen)
+    loads, relaying = choosing.chosen(
+        __doc__, {name: load[2] for name, load in LOADS.items()}, choosing.told_by(RELAYS)
+    )
+    for each in loads:
+        measure(each, relaying)

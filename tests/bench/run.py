@@ -1,4 +1,4 @@
-"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [chunk|echo|reject|flood ...]``.
+"""Benchmarks of the guards, as ratios from one run: ``python tests/bench/run.py [NAME ...]``.
 
 Server and client run on separate cores, in turns (bare, stack, guarded, bare, ...), so that a machine whose speed
 drifts does not favour one of them. Nothing here is asserted; the bars are in the words that are printed.
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import admin
+import choosing
 import clients
 import idents
 import ledger
@@ -124,17 +125,17 @@ def _ratio(some: list[float], first: list[float]) -> float:
 
 
 def echo() -> None:
-    """Echo of 32-byte lines."""
+    """Echo of 32-byte lines, with fifty connections."""
     cpu_ratios("echo, 50 connections", lambda port: clients.echo(port, 50, 6_000), "bar: guarded <= 1.06, stack 1.19")
 
 
 def echo_alone() -> None:
-    """The same with one connection."""
+    """Echo of 32-byte lines, with one connection."""
     cpu_ratios("echo, 1 connection", lambda port: clients.echo(port, 1, 3_000), "bars: guarded <= 0.83, wrapper 1.06")
 
 
 def web() -> None:
-    """GETs of a small page from twisted.web, with as many connections."""
+    """GETs of a small page from twisted.web, with ten connections."""
     kinds = ("web", "web-guarded", "web-wrapper")
     cpu_ratios("GET, 10 connections", lambda port: clients.get(port, 10, 600), "bar: guarded <= 0.935", kinds)
 
@@ -260,16 +261,18 @@ BENCHES = (
 )
 
 
-def main(names: list[str]) -> None:
-    """Run those that are named, or all."""
+def main() -> None:
+    """Run those that are named on the command line, or all."""
     import resource
+
+    (wanted,) = choosing.chosen(__doc__, choosing.told_by(BENCHES))
 
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
     os.sched_setaffinity(0, {CORES[-1]})
-    for name in names or BENCHES:
+    for name in wanted:
         BENCHES[name]()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

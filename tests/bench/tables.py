@@ -147,7 +147,7 @@ def _penalise(house: GuardedFactory, address: Any) -> None:
 
 
 def penalties() -> None:
-    """Memory, then time."""
+    """The tables of peers: their memory under a million hostile addresses, then the time of a decision."""
     subprocess.run([sys.executable, __file__], check=True)
     decision()
 

@@ -7,12 +7,12 @@ certificate it verifies for a name. The server's TLS is ended by an HAProxy of i
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import choosing
 import clients
 import relays
 import tls_relays
@@ -60,5 +60,6 @@ def measure(loads: list[str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    (wanted,) = choosing.chosen(__doc__, {name: title for name, (title, _) in LOADS.items()})
     with tempfile.TemporaryDirectory() as name:
-        measure([name for name in sys.argv[1:] if name in LOADS] or list(LOADS), Path(name))
+        measure(wanted, Path(name))

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+import choosing
 import clients
 import relays
 import tls_clients
@@ -165,11 +165,12 @@ def compare(
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    chosen = [name for name in wanted if name in RELAYS] or list(RELAYS)
+    loads, relaying = choosing.chosen(
+        __doc__, {name: load[0] for name, load in LOADS.items()}, choosing.told_by(RELAYS)
+    )
     with tempfile.TemporaryDirectory() as name, relays.served() as behind:
         certificate = Path(name) / "relay.pem"
         certificate.touch(0o600)
         certificate.write_bytes(trustme.CA().issue_cert(_NAME).private_key_and_cert_chain_pem.bytes())
-        for each in [name for name in wanted if name in LOADS] or list(LOADS):
-            compare(*LOADS[each], {name: partial(RELAYS[name], certificate) for name in chosen}, behind)
+        for each in loads:
+            compare(*LOADS[each], {name: partial(RELAYS[name], certificate) for name in relaying}, behind)

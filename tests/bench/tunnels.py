@@ -316,7 +316,7 @@ def main(place: str) -> None:
 
 
 def tunnels() -> None:
-    """In a process of its own, for each place of the proxy."""
+    """What a proxy costs a client; in a process of its own, for each place of the proxy."""
     for place in PLACES:
         subprocess.run([sys.executable, __file__, place], check=True)
 
