@@ -19,8 +19,8 @@ from OpenSSL import SSL
 
 from netguard.accounts.credentials import scram_verifier
 from netguard.accounts.store import Store
-from netguard.wire import sasl
 from netguard.wire.scram_client import ScramClient
+from netguard.wire.strict_base64 import decode
 from tests.pemfiles import key_pem, write
 from tests.popserver import PATIENCE, Peer
 
@@ -50,7 +50,7 @@ def scram(peer: Peer, client: ScramClient, mechanism: str = "SCRAM-SHA-256", *, 
         assert said == b"+ \r\n"
         said = peer.ask(line(client.first))
     while said.startswith(b"+ "):
-        said = peer.ask(line(client.receive(sasl.decode(said[2:-2]) or b"")))
+        said = peer.ask(line(client.receive(decode(said[2:-2]) or b"")))
     return said
 
 

@@ -22,6 +22,7 @@ from netguard.accounts.credentials import PASSWORD, SCRAM, check_secret
 from netguard.accounts.names import check_name
 from netguard.accounts.settings import SETTINGS
 from netguard.wire import sasl, scram
+from netguard.wire.strict_base64 import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -168,7 +169,7 @@ def _decoded(secret: str, encoding: str) -> str:
 def _scram(text: str) -> str:
     """A verifier as Dovecot writes it: iterations, salt and the two keys in base64, parted by commas."""
     iterations, *parts = text.split(",")
-    decoded = [sasl.decode(part.encode()) for part in parts]
+    decoded = [decode(part.encode()) for part in parts]
     if len(decoded) != 3 or None in decoded or not re.fullmatch(r"[1-9]\d{0,6}", iterations, re.ASCII):  # noqa: PLR2004 - those
         raise Unusable("what is stored is not a verifier of SCRAM-SHA-256")
     try:

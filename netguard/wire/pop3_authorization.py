@@ -14,7 +14,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from netguard.wire import apop, sasl
+from netguard.wire import apop, sasl, sasl_lines
 from netguard.wire import pop3_capabilities as capabilities
 from netguard.wire.pop3_events import Apop, Consult, Denial, Disproved, Password, Proved, StartTls
 from netguard.wire.pop3_lines import MAX_LINE
@@ -77,7 +77,7 @@ class Authorization(Phase):
         self._stamp_spent = False
         self._named: bytes | None = None
         self._user_before: bytes | None = None
-        self._exchange: sasl.Exchange | None = None
+        self._exchange: sasl_lines.Exchange | None = None
         self._denied_left = MAX_DENIED
         self._attempts_left = MAX_ATTEMPTS
         self._commands_left = MAX_COMMANDS
@@ -161,15 +161,15 @@ class Authorization(Phase):
         mechanism = self.circumstances.start(name, self._random, self._host)
         if mechanism is None:
             return self._not_offered(name)
-        self._exchange = sasl.Exchange(mechanism)
-        self.longest = sasl.MAX_LINE
+        self._exchange = sasl_lines.Exchange(mechanism)
+        self.longest = sasl_lines.MAX_LINE
         return self._said(self._exchange, self._exchange.begin(initial if space else None))
 
     def _not_offered(self, name: str) -> Said:
         inside = replace(self.circumstances, secure=True)
         return _CLEARTEXT if name in inside.offered else b"-ERR this mechanism is not offered here\r\n"
 
-    def _said(self, exchange: sasl.Exchange, step: bytes | sasl.Question | sasl.Outcome) -> Said:
+    def _said(self, exchange: sasl_lines.Exchange, step: bytes | sasl.Question | sasl.Outcome) -> Said:
         """What a step of a mechanism's comes to."""
         if isinstance(step, bytes):
             return step

@@ -1,4 +1,4 @@
-"""SASL on lines (RFC 4422, RFC 5034): what mechanisms say and ask, and how it travels.
+"""SASL (RFC 4422): what mechanisms say and ask. How it travels on lines is :mod:`netguard.wire.sasl_lines`'s.
 
 The rules of this file:
 
@@ -6,27 +6,17 @@ The rules of this file:
   send, a *question* that somebody else must answer (whoever knows the accounts), success, or failure.
 * Questions are data. Who drives a mechanism needs to know no mechanism: send what is bytes, have questions
   answered, report how it ended. Whatever takes time or needs the disk is in the answering of a question.
-* Base64 is strict: no white space, no other alphabet, right padding, no bits left over. What two programs decode
-  differently is what smuggling is made of.
 * Nothing that a client sent is in a failure's words.
 """
 
 from __future__ import annotations
 
-from binascii import Error, a2b_base64, b2a_base64
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# Octets of a line of base64 with its CRLF: what RFC 4954, section 4, finds sufficient. (RFC 5034 bounds only the
-# AUTH command itself, as RFC 2449 bounds every command.)
-MAX_LINE = 12_288
-
-CANCEL = b"*"
-_EMPTY = b"="
 
 # Octets of a name in UTF-8 (RFC 4616 and RFC 2444 both say 255).
 MAX_NAME = 255
@@ -235,87 +225,6 @@ class Mechanism:
         return question
 
 
-def decode(line: bytes) -> bytes | None:
-    """What a line of base64 stands for; None when it is not exactly base64 (RFC 4648, sections 3 and 4).
-
-    Args:
-        line: without its CRLF.
-    """
-    try:
-        data = a2b_base64(line, strict_mode=True)
-    except Error:
-        return None
-    # The decoder lets unused bits have any value; the encoder has only one way.
-    return data if b2a_base64(data, newline=False) == line else None
-
-
-def decode_initial(word: bytes) -> bytes | None:
-    """What an initial response stands for: `=` is an empty one (RFC 5034, section 4); None when it is malformed.
-
-    Args:
-        word: what stands behind the mechanism's name; at least one octet.
-    """
-    if word == _EMPTY:
-        return b""
-    return decode(word) or None
-
-
-def encode(challenge: bytes) -> bytes:
-    """The line of a challenge, with its CRLF; an empty one keeps its space (RFC 5034, section 4)."""
-    return b"+ " + b2a_base64(challenge, newline=False) + b"\r\n"
-
-
 def same(wanted: str, name: str) -> bool:
     """Whether somebody who is `name` may act as `wanted`: only as oneself, which an empty wish means too."""
     return wanted in ("", name)
-
-
-class Exchange:
-    """One AUTH command on lines: a mechanism between base64 and its driver.
-
-    `begin`, `receive` and `answer` return the line to send (bytes, with its CRLF), a question to have answered, or
-    the outcome.
-
-    Args:
-        mechanism: not yet begun.
-    """
-
-    __slots__ = ("_mechanism",)
-
-    def __init__(self, mechanism: Mechanism) -> None:
-        self._mechanism = mechanism
-
-    @property
-    def mechanism(self) -> str:
-        """The mechanism's name."""
-        return self._mechanism.name
-
-    def begin(self, word: bytes | None) -> bytes | Question | Outcome:
-        """The AUTH command.
-
-        Args:
-            word: what stands behind the mechanism's name; None when nothing does.
-        """
-        if word is None:
-            return self._said(self._mechanism.begin(None))
-        initial = decode_initial(word)
-        if initial is None:
-            return malformed("initial response is not base64")
-        return self._said(self._mechanism.begin(initial))
-
-    def receive(self, line: bytes) -> bytes | Question | Outcome:
-        """A line of the client, without its CRLF."""
-        if line == CANCEL:
-            return Failure(Why.CANCELLED, "the client cancelled")
-        response = decode(line)
-        if response is None:
-            return malformed("response is not base64")
-        return self._said(self._mechanism.receive(response))
-
-    def answer(self, found: object) -> bytes | Question | Outcome:
-        """The answer to the question that was returned last."""
-        return self._said(self._mechanism.answer(found))
-
-    @staticmethod
-    def _said(step: Step) -> bytes | Question | Outcome:
-        return encode(step.data) if isinstance(step, Challenge) else step

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from netguard.wire import sasl
 from netguard.wire.saslprep import prepared_password, saslprep
+from netguard.wire.strict_base64 import decode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,7 @@ class Verifier:
         found = _VERIFIER.fullmatch(text)
         if found is None:
             raise ValueError("it is not a SCRAM-SHA-256 verifier")
-        salt, stored, server = (sasl.decode(found[part].encode()) for part in ("salt", "stored", "server"))
+        salt, stored, server = (decode(found[part].encode()) for part in ("salt", "stored", "server"))
         if salt is None or stored is None or server is None:
             raise ValueError("a part of the SCRAM-SHA-256 verifier is not base64")
         return cls.checked(salt, int(found["iterations"]), stored, server)
@@ -211,7 +212,7 @@ class ScramServer(sasl.Mechanism):
 
     def _final(self, message: bytes) -> sasl.Step:
         found = _FINAL.fullmatch(message) if len(message) <= _MOST_MESSAGE else None
-        proof = None if found is None else sasl.decode(found["proof"])
+        proof = None if found is None else decode(found["proof"])
         if found is None or proof is None or len(proof) != _HASH_OCTETS:
             return sasl.malformed("malformed client-final-message")
         if found["nonce"] != self._nonce:

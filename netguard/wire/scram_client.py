@@ -11,9 +11,9 @@ import hmac
 import re
 from typing import TYPE_CHECKING
 
-from netguard.wire import sasl
 from netguard.wire.saslprep import prepared_password, saslprep
 from netguard.wire.scram import LEAST_ITERATIONS, MOST_ITERATIONS, base64, exclusive_or, mac
+from netguard.wire.strict_base64 import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class ScramClient:
 
     def _server_first(self, message: bytes) -> bytes:
         found = _SERVER_FIRST.fullmatch(message)
-        salt = None if found is None else sasl.decode(found["salt"])
+        salt = None if found is None else decode(found["salt"])
         if found is None or not salt:
             raise ServerRefused("malformed server-first-message")
         if not found["nonce"].startswith(self._nonce) or found["nonce"] == self._nonce:
@@ -98,7 +98,7 @@ class ScramClient:
 
     def _server_final(self, message: bytes) -> bytes:
         found = _SERVER_FINAL.fullmatch(message)
-        if found is None or not hmac.compare_digest(sasl.decode(found["verifier"]) or b"", self._expected):
+        if found is None or not hmac.compare_digest(decode(found["verifier"]) or b"", self._expected):
             raise ServerRefused("the server does not know the verifier")
         self._next = self._nothing_more
         return b""

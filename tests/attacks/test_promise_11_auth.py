@@ -17,7 +17,7 @@ from OpenSSL import SSL
 
 from netguard.accounts.credentials import begin_chain
 from netguard.accounts.totp import Totp
-from netguard.wire import otp, sasl
+from netguard.wire import otp, sasl_lines
 from netguard.wire.scram_client import ScramClient, ServerRefused
 from tests.popsasl import ENTERED, REFUSED, Bound, give, line, nonce, plain, scram, vouched_for
 from tests.popserver import USER, Peer, Server, Site, assert_clean, serving, trusting
@@ -116,7 +116,7 @@ def test_a_whole_login_in_one_segment(inside: Peer) -> None:
     assert said.endswith(b".\r\n+ \r\n" + ENTERED + b"+OK 1 25\r\n-ERR logged in already\r\n+OK bye\r\n")
 
 
-@pytest.mark.parametrize("octets", [sasl.MAX_LINE, 100_000, 5_000_000])
+@pytest.mark.parametrize("octets", [sasl_lines.MAX_LINE, 100_000, 5_000_000])
 def test_endless_lines(octets: int, inside: Peer) -> None:
     """A response that is too long is the last thing that is heard; so is a command that brings one."""
     inside.send(b"AUTH PLAIN\r\n")

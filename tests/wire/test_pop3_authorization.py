@@ -6,7 +6,7 @@ from binascii import b2a_base64
 
 import pytest
 
-from netguard.wire import mechanisms, pop3_authorization, sasl
+from netguard.wire import mechanisms, pop3_authorization, sasl, sasl_lines
 from netguard.wire import pop3_events as ev
 from netguard.wire.mechanisms import Circumstances
 from netguard.wire.pop3 import Pop3Machine, State
@@ -327,7 +327,7 @@ def test_a_downgrade_is_told() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("octets", [512, 513, sasl.MAX_LINE])
+@pytest.mark.parametrize("octets", [512, 513, sasl_lines.MAX_LINE])
 def test_a_response_may_be_longer_than_a_command(octets: int) -> None:
     """Up to the bound of SASL, however it is cut; the machine is not sated by a line that is on its way."""
     machine = able()
@@ -343,7 +343,7 @@ def test_an_endless_response() -> None:
     """One octet more than the bound is the end."""
     machine = able()
     drain(machine, b"AUTH PLAIN\r\n")
-    assert drain(machine, b"A" * sasl.MAX_LINE)[-1] == ev.Close("line too long")
+    assert drain(machine, b"A" * sasl_lines.MAX_LINE)[-1] == ev.Close("line too long")
     assert machine.pending == 0
 
 

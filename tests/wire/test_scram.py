@@ -13,9 +13,10 @@ from netguard.wire import sasl, scram
 from netguard.wire.sasl import Challenge, Failure, FindVerifier, Step, Success, Why
 from netguard.wire.scram import ScramServer, Verifier
 from netguard.wire.scram_client import ScramClient
+from netguard.wire.strict_base64 import decode
 
 # The example of RFC 7677, section 3.
-SALT = sasl.decode(b"W22ZaJ0SNY7soEsUEjb6gQ==") or b""
+SALT = decode(b"W22ZaJ0SNY7soEsUEjb6gQ==") or b""
 CLIENT_NONCE, SERVER_NONCE = b"rOprNGfwEbeRWgbNEkqO", b"%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0"
 PENCIL = Verifier.of(b"pencil", SALT, 4096)
 FIRST = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
