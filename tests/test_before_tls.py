@@ -220,12 +220,24 @@ async def test_who_is_not_listed_begins_with_tls(identity: Identity) -> None:
     port: Any = await listening_before_tls(endpoint).listen(factory)
     try:
         assert (await identity.ask(_address(port), header=b""))[0] == b"127.0.0.1\nhello"
-        with pytest.raises((OSError, AssertionError)):
-            await identity.ask(_address(port))
+        assert await deferToThread(_is_ended, _address(port), HEADER)
         await factory.when_empty().addTimeout(BOUND, cast("Any", reactor))
     finally:
         await port.stopListening()
     assert ends[-1].check(ProxyHeaderUnexpected)
+
+
+def _is_ended(address: Any, said: bytes) -> bool:
+    """Whether who says that is sent away without an answer.
+
+    It begins no TLS: a socket that is reset before, Python 3.11 forgets to close when it is to become one of TLS.
+    """
+    with socket.create_connection(address, BOUND) as raw:
+        raw.sendall(said)
+        try:
+            return not raw.recv(1)
+        except ConnectionResetError:
+            return True
 
 
 def test_factories_that_nobody_guards_stay_as_they_are(identity: Identity) -> None:
