@@ -106,3 +106,32 @@ def ground(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         for connection in port.factory.connections:
             connection.meter.close()
         blockon(port.stopListening())
+
+
+def _housed(kind: str, ground: Ground) -> Iterator[Any]:
+    from pytest_twisted import blockon
+    from twisted.internet.defer import ensureDeferred
+
+    from tests.native.house import House
+
+    made = House(ground, secure="tls" in kind, bare="bare" in kind)
+    yield made
+    blockon(ensureDeferred(made.end()))
+
+
+@pytest.fixture(params=["plain", "tls", "bare plain", "bare tls"])
+def house(request: pytest.FixtureRequest, ground: Ground) -> Iterator[Any]:
+    """A service on our transport, or, to see that it does the same, on Twisted's without guards."""
+    yield from _housed(request.param, ground)
+
+
+@pytest.fixture(params=["plain", "bare plain"])
+def plain_house(request: pytest.FixtureRequest, ground: Ground) -> Iterator[Any]:
+    """The same without TLS."""
+    yield from _housed(request.param, ground)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def guarded_house(request: pytest.FixtureRequest, ground: Ground) -> Iterator[Any]:
+    """The same with guards."""
+    yield from _housed(request.param, ground)
