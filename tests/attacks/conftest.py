@@ -14,6 +14,8 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
+from netguard.guarded_endpoints import announce
+from netguard.guards.transport import Transport
 from netguard.policy import Policy
 
 if TYPE_CHECKING:
@@ -168,9 +170,12 @@ def _ignore(*_: object) -> None:
     pass
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Site]]:
-    """Makes guarded services, to be used as ``async with``; ``where`` is tcp, tcp6, ssl or unix."""
+@pytest.fixture(params=["native", "stock"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Site]]:
+    """Makes guarded services, to be used as ``async with``; ``where`` is tcp, tcp6, ssl or unix.
+
+    They listen as every service of netguard's does, on our own transport where that can be, or on Twisted's.
+    """
 
     def endpoint(where: str) -> str:
         if where == "ssl":
@@ -193,8 +198,10 @@ def site(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Site]]:
         here = Site(made, came)
         inner: Any = Factory()
         inner.buildProtocol = here.build
-        here.factory = Policy(*guards).wrap(inner, tick=tick)
+        here.factory = Policy(*guards, Transport(request.param)).wrap(inner, tick=tick)
         here.port = port = cast("Any", await serverFromString(reactor, endpoint(where)).listen(here.factory))
+        announce(port, here.factory)
+        assert here.factory.service.carriers == {"stock" if where == "unix" else request.param: 1}
         host = port.getHost()
         here.address = f"{tmp_path}/socket" if where == "unix" else (host.host, host.port)
         try:
