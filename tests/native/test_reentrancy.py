@@ -10,6 +10,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.threads import deferToThread
 
 from netguard.guards.connection_limit import ConnectionLimit
+from netguard.native.secure import READ
 from netguard.native.server import Server
 from netguard.policy import Policy
 from netguard.testing import HalfCloseable
@@ -87,7 +88,7 @@ async def test_who_pauses_is_given_nothing_until_it_resumes(house: House) -> Non
         house.ground.applications[-1].transport.loseConnection()
         await other
     assert house.bare or len([each for each in paused.calls if each[0] == "data"]) == 1
-    assert len(paused.received) <= 65_536  # of Twisted's TLS, what one read holds
+    assert len(paused.received) <= READ  # which Twisted's TLS delivers to its end, in pieces
     paused.transport.resumeProducing()
     await until(lambda: len(paused.received) == len(MUCH))
     assert bytes(paused.received) == MUCH
