@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from time import monotonic
+from typing import Any
 
 import pytest
 import trustme
@@ -183,7 +184,7 @@ def test_only_who_is_verified_hears_a_client(wrong: str, tmp_path: Path) -> None
     ours, theirs = trustme.CA(), trustme.CA()
     by = theirs if wrong == "the authority" else ours
     name = "other.example" if wrong == "the name" else "localhost"
-    past = {"not_before": late(-9), "not_after": late(-1)} if wrong == "the time" else {}
+    past: dict[str, Any] = {"not_before": late(-9), "not_after": late(-1)} if wrong == "the time" else {}
     roots = tmp_path / "roots"
     roots.mkdir()
     ours.cert_pem.write_to_path(str(roots / "ca.pem"))
