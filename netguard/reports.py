@@ -79,7 +79,7 @@ class Reports:
             reason: why the transport is gone; None when there was none.
         """
         ours, fields, figures = connection.reason, who(connection), self.figures
-        received, sent = connection.received, connection.sent
+        received, sent = connection.meter.received, connection.meter.sent
         figures.bytes_in += received
         figures.bytes_out += sent
         if ours is not None and connection.state == "refused":

@@ -170,7 +170,7 @@ class Wrapper(WritingMeter):
         state = connection.state
         why = reason if connection.reason is None else Failure(connection.reason)
         self.received_mark = self.sent_mark = CLOSED
-        self._owner.disconnected(self, reason)
+        house.disconnected(self, reason)  # type: ignore[attr-defined]  # as _owner
         try:
             if self.supply is not None and self.supply.aside:
                 self.supply.producer.stopProducing()

@@ -120,10 +120,12 @@ class Side(Protocol):
 
     def conclude(self) -> None:
         """Nothing more will be written to this end: tell its peer, behind all that was; leave, if that was the last."""
-        self._starve()
+        if self.fed:
+            self._starve()
         if self.finished and self.other is not None:
             self.other.leave()
-            self.leave()
+            if self.connected:  # the other's end may have been ours, too
+                self.leave()
         elif ISSLTransport.providedBy(self.transport):
             self.transport.loseConnection()
         else:
@@ -131,9 +133,8 @@ class Side(Protocol):
 
     def _starve(self) -> None:
         """Nobody produces for this end any more."""
-        if self.fed:
-            self.fed = False
-            self.transport.unregisterProducer()
+        self.fed = False
+        self.transport.unregisterProducer()
 
     def leave(self) -> None:
         """Close once all has been written; that may be now."""
@@ -147,7 +148,8 @@ class Side(Protocol):
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]  # Twisted has a default here
         """Our connection is over, and so will be the other one."""
         self.connected = 0
-        self.stalls.forget(self.transport)
+        if self.stalls.watches:
+            self.stalls.forget(self.transport)
         other, self.other = self.other, None
         self._hear_no_more()
         if self.inflow is not None:
@@ -164,7 +166,8 @@ class Side(Protocol):
         """
         self.other = None
         self._hear_no_more()
-        self._starve()
+        if self.fed:
+            self._starve()
         if broken:
             self.transport.pauseProducing()
             self.stalls.watch(self.transport, stuck=self._abort, taken=self._abort)

@@ -41,11 +41,14 @@ class Stalls:
     Args:
         clock: the clock.
         limit: seconds without progress after which a peer is stuck.
+
+    Attributes:
+        watches: what is watched, by the ``id`` of the transport.
     """
 
     clock: IReactorTime
     limit: float = inf
-    _watches: dict[int, _Watch] = field(factory=dict, init=False)
+    watches: dict[int, _Watch] = field(factory=dict, init=False)
     _call: IDelayedCall | None = field(default=None, init=False)
 
     def watch(self, transport: Any, stuck: Do, taken: Do | None = None) -> None:
@@ -61,28 +64,28 @@ class Stalls:
             self.forget(transport)
             taken(0.0)
             return
-        self._watches[id(transport)] = _Watch(transport, figure, self.clock.seconds(), stuck, taken)
+        self.watches[id(transport)] = _Watch(transport, figure, self.clock.seconds(), stuck, taken)
         self._wake()
 
     def forget(self, transport: Any) -> None:
         """Watch it no more."""
-        self._watches.pop(id(transport), None)
-        if not self._watches and self._call is not None:
+        self.watches.pop(id(transport), None)
+        if not self.watches and self._call is not None:
             self._call.cancel()
             self._call = None
 
     def __len__(self) -> int:
         """How many transports are watched."""
-        return len(self._watches)
+        return len(self.watches)
 
     def _wake(self) -> None:
-        if self._call is None and self._watches:
+        if self._call is None and self.watches:
             self._call = self.clock.callLater(TICK, self._turn)
 
     def _turn(self) -> None:
         self._call = None
-        for each in list(self._watches.values()):
-            if self._watches.get(id(each.transport)) is each:
+        for each in list(self.watches.values()):
+            if self.watches.get(id(each.transport)) is each:
                 self._look(each)
         self._wake()
 
@@ -97,5 +100,5 @@ class Stalls:
             do = watch.stuck
         else:
             return
-        self._watches.pop(id(watch.transport), None)
+        self.watches.pop(id(watch.transport), None)
         do(waited)
