@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 _Ready = list[tuple[int, int]]
@@ -82,25 +81,34 @@ class Patience:
 
 
 def is_allowed(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> bool:
-    """Whether this process has processors that it may keep busy.
+    """Whether this process has processors that it may keep busy: more than one, and no quota of them.
 
     Args:
-        groups: where the kernel keeps its control groups (version 2).
-        own: where it says which of them is this process's.
+        groups: where the kernel keeps its control groups, of either version.
+        own: where it says which of them are this process's.
     """
     if (os.cpu_count() or 1) == 1:
         return False
-    name = "/"
-    with suppress(OSError):
-        for line in own.read_text().splitlines():
-            if line.startswith("0::"):
-                name = line[3:]
-    place = groups / name.strip("/")
-    return not any(_is_limited(each) for each in (place, *place.parents) if each.is_relative_to(groups))
-
-
-def _is_limited(group: Path) -> bool:
     try:
-        return not (group / "cpu.max").read_text().startswith("max")
+        lines = own.read_text().splitlines()
+    except OSError:
+        return True
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if not controllers:
+            root, quota = groups, "cpu.max"
+        elif "cpu" in controllers.split(","):
+            root, quota = groups / "cpu", "cpu.cfs_quota_us"
+        else:
+            continue
+        place = root / name.strip("/")
+        if any(_is_limited(each / quota) for each in (place, *place.parents) if each.is_relative_to(root)):
+            return False
+    return True
+
+
+def _is_limited(quota: Path) -> bool:
+    try:
+        return not quota.read_text().startswith(("max", "-1"))
     except OSError:  # the root has none; nor has who may not see it
         return False

@@ -131,7 +131,7 @@ def groups(tmp_path: Path) -> Path:
     inner.mkdir(parents=True)
     for each in (inner, inner.parent):
         (each / "cpu.max").write_text("max 100000\n")
-    (tmp_path / "own").write_text("1:cpu:/old\n0::/system.slice/a.service\n")
+    (tmp_path / "own").write_text("9:memory:/old\n4:cpu,cpuacct:/old\n0::/system.slice/a.service\n")
     return tmp_path
 
 
@@ -151,4 +151,18 @@ def test_who_has_a_quota_does_not_spend_it_on_waiting(
     """His own, that of a group around it, or a container's, for which its own group is the root."""
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     (groups / "groups" / limited / "cpu.max").write_text("50000 100000\n")
+    assert not is_allowed(groups / "groups", groups / "own")
+
+
+@pytest.mark.parametrize("place", ["old", ""])
+def test_a_quota_of_the_first_version_of_control_groups_counts_as_well(
+    place: str, groups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There the processor's groups are a tree of their own."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    quota = groups / "groups" / "cpu" / place / "cpu.cfs_quota_us"
+    quota.parent.mkdir(parents=True)
+    quota.write_text("-1\n")
+    assert is_allowed(groups / "groups", groups / "own")
+    quota.write_text("50000\n")
     assert not is_allowed(groups / "groups", groups / "own")
