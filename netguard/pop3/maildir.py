@@ -13,9 +13,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from typing import TYPE_CHECKING
 
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FOLDERS = ("new", "cur")
 """Where mail lies, in this order: a message that moves from ``new`` to ``cur`` is met twice, not missed."""
@@ -25,6 +30,9 @@ CHUNK = 65536
 
 _LONGEST_SIZE = 15
 """Fifteen digits hold any file; more is no size."""
+
+_CLAIMS = re.compile(rf",W=([0-9]{{1,{_LONGEST_SIZE}}})(?:[:,].*|$)", re.MULTILINE)  # one of each line
+_CLAIM_TOO_LATE = re.compile(r":[^\n]*,W=")
 
 # The process or the machine has run out of something: no message is to blame, none may be left out for it.
 _SHORTAGE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
@@ -41,6 +49,16 @@ def wire_size_hint(name: str) -> int | None:
     That is Dovecot's and Courier's hint: the octets with every line end counted as CRLF, as RFC 1939 wants it.
     """
     return _claim(name, ",W=")
+
+
+def wire_size_hints(names: Sequence[str]) -> list[int | None]:
+    """The same of many file names: at the speed of C where each claims one size, as all that one server wrote do."""
+    text = "\n".join(names)
+    if names and text.count(",W=") == len(names) == text.count("\n") + 1:
+        claims = _CLAIMS.findall(text)
+        if len(claims) == len(names) and not _CLAIM_TOO_LATE.search(text):
+            return list(map(int, claims))
+    return [wire_size_hint(name) for name in names]
 
 
 def stored_size_hint(name: str) -> int | None:

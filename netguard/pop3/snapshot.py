@@ -17,7 +17,7 @@ from attrs import Factory, define
 from netguard.pop3.counting import Counter
 from netguard.pop3.foreign_lists import ForeignList, Given
 from netguard.pop3.listing import Listing, list_mail
-from netguard.pop3.maildir import wire_size_hint
+from netguard.pop3.maildir import wire_size_hint, wire_size_hints
 from netguard.pop3.slices import Steps, sorted_in_slices
 from netguard.pop3.unique_ids import unique_ids
 from netguard.stamp import Stamp
@@ -206,7 +206,7 @@ class _Known:
     def sizes(self, names: list[str], inodes: list[int], places: list[str]) -> list[int | None]:
         """The size of each of these messages, as far as it is known or their files' names claim it."""
         if not self.size_of:
-            return [wire_size_hint(place) for place in places]
+            return wire_size_hints(places)
         inode_of, size_of = self.inode_of.get, self.size_of
         return [
             size_of[name] if inode_of(name) == inode else wire_size_hint(place)

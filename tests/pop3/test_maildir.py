@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from netguard.pop3.listing import list_mail
 from netguard.pop3.mailbox_errors import MailboxTrouble, MailGone
-from netguard.pop3.maildir import base_name, open_beside, open_mail, stored_size_hint, wire_size_hint
+from netguard.pop3.maildir import base_name, open_beside, open_mail, stored_size_hint, wire_size_hint, wire_size_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +78,21 @@ def test_names_are_taken_apart(name: str, base: str, hint: int | None) -> None:
     """The base name ends at the first colon or comma; only a plain number before the flags is a size."""
     assert base_name(name) == base
     assert wire_size_hint(name) == hint
+    plain = "1.M2.host,S=3,W=4:2,S"
+    assert wire_size_hints([name]) == [hint]
+    assert wire_size_hints([plain, name, plain]) == [4, hint, 4]
+
+
+PARTS = st.sampled_from([",W=", ":", "5", "25", ",", "x", "\u0665", "\n", ",S=3"])
+NAMES = st.lists(PARTS, max_size=8).map("".join) | st.just("1.M2.host,S=3,W=44:2,S")
+
+
+@given(st.lists(NAMES, max_size=6))
+@example([",W=25,W=25", "x"])
+@example(["x:2,W=12", "x,W=5"])
+def test_sizes_of_many_names_are_those_of_each(names: list[str]) -> None:
+    """Whatever they look like."""
+    assert wire_size_hints(names) == [wire_size_hint(name) for name in names]
 
 
 def make_hostile(folder: Path) -> dict[str, str]:
