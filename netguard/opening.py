@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Iterator
 from functools import reduce
 from inspect import iscoroutinefunction
+from itertools import chain
 from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,7 @@ from twisted.python.failure import Failure
 from netguard import plan
 from netguard.connection import UNCONNECTED
 from netguard.early import Early
+from netguard.entrances import Entrances
 from netguard.errors import OpeningFailed, Reason
 from netguard.guard import LATER, Gate, Opener, Stages
 from netguard.plan import Hooks
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
 
     from netguard.connection import Connection
-    from netguard.guard import Guard, Heard, Newcomer
+    from netguard.guard import Guard, Heard, Newcomer, Reader
     from netguard.plan import Memory, Plan
     from netguard.taps import Tap
 
@@ -94,10 +96,10 @@ class Opening:
         for guard in guards:
             self._install(guard, [] if beside is None else beside.installed)
         self.questions = [*self._of_sockets, *self._of_peers]
-        self.gates = _leading_gates(self.questions)
+        self._entrances = Entrances(self.questions)
+        self.gates = self._entrances.gates
         rests = [self._behind(passed) for passed in range(len(self.gates) + 1)]
         self.whole, self._rest = rests[0], rests[-1]
-        self._entrances = [attrs.evolve(gate, why=_passed) for gate in self.gates]
         self._gates = [(gate.why, rest) for gate, rest in zip(self.gates, rests, strict=False)]
         moments = [each.limit for each in self._plan.watches if each.when in (plan.age, plan.silence)]
         self._soonest = min(moments, default=inf)
@@ -194,7 +196,7 @@ class Opening:
         """
         for opener in openers:
             if connection.state != "opening":
-                self._put_off(connection, [opener, *openers])
+                self._entrances.put_off(connection, [opener, *openers])
                 break
             try:
                 wait = opener(connection)
@@ -202,27 +204,21 @@ class Opening:
                 self._fail(connection)
             else:
                 if wait is not None and connection.state == "opening":
-                    return Early(address, wait, self._put_off(connection, [*openers]))
+                    return self._wait(connection, wait, openers, address)
         return None
 
-    def _put_off(self, connection: Connection, openers: list[Opener]) -> Iterator[Opener]:
-        """Take back what was said at once for all gates that were passed, of those that have not been entered.
-
-        Args:
-            connection: whom it is about: somebody who is stopped on the way, or has to wait.
-            openers: the guards that have not been asked yet.
-
-        Returns:
-            The same, each of which says for itself what is to be called later, when it is asked.
-        """
-        whole = {id(each) for each in openers}
-        passed = [gate for gate in zip(self.gates, self._entrances, strict=True) if whole.isdisjoint(map(id, gate))]
-        missed = len(openers) - (len(self.questions) - len(passed))
-        if missed <= 0:
-            return iter(openers)
-        entrances = [entrance for _, entrance in passed if entrance.enter is not None][-missed:]
-        connection.unhook([each.settle for each in entrances], [each.leave for each in entrances])
-        return iter([*entrances, *openers[missed:]])
+    def _wait(
+        self, connection: Connection, wait: Awaitable[object] | Reader, openers: Iterator[Opener], address: Any
+    ) -> Early | None:
+        """What to wait for when a guard needs time; what changes nothing for the others is heard behind them."""
+        if not getattr(wait, "last", False):
+            return Early(address, wait, self._entrances.put_off(connection, [*openers]))
+        early = self.ask(connection, openers, address)
+        if early is not None:
+            early.openers = chain(early.openers, [lambda _: wait])
+        elif connection.state == "opening":
+            early = Early(address, wait, openers)
+        return early
 
     def hear(self, connection: Connection, early: Early, data: bytes) -> Heard | None:
         """Let a reader hear what came; a reader that fails is a refusal.
@@ -274,20 +270,6 @@ def _give_up(connection: Connection) -> None:
 
 async def _whole(wait: Awaitable[object]) -> object:
     return await wait
-
-
-def _passed(_: Newcomer) -> None:
-    """Nobody decides twice."""
-
-
-def _leading_gates(questions: list[tuple[Guard, Opener]]) -> list[Gate]:
-    """Those before anyone who has to see each connection, be it for a guard that reports what it would have done."""
-    found = []
-    for guard, opener in questions:
-        if guard.observe or not isinstance(opener, Gate):
-            break
-        found.append(opener)
-    return found
 
 
 def _recordable(opener: Opener, guard: Guard) -> bool:

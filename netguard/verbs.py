@@ -59,6 +59,8 @@ class Reader(Protocol):
     The reading is not paused, and it is the reader that bounds what it keeps; the time is bounded by ``handshake``.
     A reader may have an attribute ``within``: after so many seconds it hears ``b""``, which means that nothing more
     came, and must have heard enough, or the connection is refused. Unless it has, that is so after a minute.
+    One that has an attribute ``last``, and claims no address, hears when all other guards have been asked: so who says
+    nothing takes its place among its peers meanwhile.
     """
 
     def receive(self, data: bytes) -> Heard | None:

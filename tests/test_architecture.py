@@ -111,7 +111,8 @@ ARROWS: dict[str, set[str]] = {
     "wrapper": {"connection", "early", "facts", "meter", "over", "peer", "transport", "writing"},
     # many connections
     "recorder": {"plan", "taps"},
-    "opening": {"connection", "early", "errors", "guard", "plan", "recorder", "taps"},
+    "entrances": {"connection", "guard", "stages"},
+    "opening": {"connection", "early", "entrances", "errors", "guard", "plan", "recorder", "taps"},
     "reports": {"errors", "events", "facts", "figures", "peer", "sampler", "tls_failure", "verdict", "wire"},
     "service": {"clients", "errors", "events", "figures", "load", "verbs"},
     "refusal": {"meter", "service"},

@@ -28,7 +28,7 @@ from netguard.opening import OPENING
 from netguard.options import option
 from netguard.peer import Caller, address_of
 from netguard.policy import Policy
-from netguard.testing import Application, MemoryTransport, connect
+from netguard.testing import Application, connect
 from netguard.units import count
 from netguard.wrapper import Wrapper
 
@@ -337,88 +337,3 @@ def test_a_proxy_is_heard_before_anything_but_places_is_decided() -> None:
     assert factory.meet(PROXY, 50_000) is not None
     assert factory.buildProtocol(address_of(PROXY, 50_000)) is not None
     assert factory.meet(PROXY, 50_000) is None
-
-
-LIMITS: dict[str, Guard] = {
-    "total": ConnectionLimit(total=2),
-    "per-peer": ConnectionLimit(per_peer=2),
-    "pending": LoadShedding(limit=2),
-}
-"""Every guard that counts who is there, with room for two."""
-
-
-@frozen
-class Stumbles(Guard):
-    """Lets everybody pass, but does something else with the second one."""
-
-    instead: Any = None
-    first: bool = True
-
-    def install(self, house: Any) -> Stages:
-        """Look at sockets, or at peers: before everybody else, or behind."""
-        doing = iter([_passes, self.instead])
-
-        def enter(connection: Any) -> Any:
-            return next(doing, _passes)(connection)
-
-        gate = Gate(_passes, enter)
-        return Stages(socket=gate) if self.first else Stages(peer=gate)
-
-
-def _passes(_: object) -> None:
-    pass
-
-
-def _raises(_: object) -> None:
-    raise ZeroDivisionError
-
-
-def _refuses(connection: Any) -> None:
-    connection.refuse(OpeningFailed())
-
-
-def _waits(_: object) -> Deferred[None]:
-    return Deferred()
-
-
-def _come(factory: Any) -> Any:
-    """Somebody comes, and is let in or not."""
-    return factory.buildProtocol(address_of(PEER, 7))
-
-
-@pytest.mark.parametrize("instead", [_raises, _refuses, _waits])
-@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
-@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_nobody_leaves_who_has_not_entered(limit: Guard, behind: bool, instead: Any, logged: Any) -> None:
-    """Whom a guard stops on the way in, no guard counts any longer; and none counts it out that had not counted it."""
-    guards = [Stumbles(instead), limit] if behind else [limit, Stumbles(instead, first=False)]
-    factory = GuardedFactory(Factory.forProtocol(Application), guards, reactor=Clock())
-    assert _come(factory) is not None
-    stopped = _come(factory)
-    if instead is _waits:
-        factory.abandoned(stopped)
-    assert factory.population == 1
-    assert _come(factory) is not None
-    assert _come(factory) is None
-    assert len(logged.take_failures(ZeroDivisionError)) == (instead is _raises)
-
-
-@pytest.mark.parametrize("limit", LIMITS.values(), ids=LIMITS)
-def test_who_waits_on_the_way_in_enters_afterwards(limit: Guard) -> None:
-    """And leaves, or settles, once."""
-    wait: Deferred[None] = Deferred()
-    clock = Clock()
-    factory = GuardedFactory(Factory.forProtocol(Application), [Stumbles(lambda _: wait), limit], reactor=clock)
-    _come(factory)
-    waits = _come(factory)
-    waits.makeConnection(MemoryTransport(clock, waits, address_of(PEER, 7)))
-    assert factory.meet(PEER, 7) is not None  # there is room as long as it has not entered
-    wait.callback(None)
-    assert waits.protocol is not None
-    assert factory.meet(PEER, 7) is None
-    waits.connection.settle()
-    settled = isinstance(limit, LoadShedding)
-    assert (factory.meet(PEER, 7) is not None) == settled
-    factory.abandoned(waits)
-    assert _come(factory) is not None
-    assert _come(factory) is None

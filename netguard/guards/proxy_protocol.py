@@ -165,6 +165,9 @@ class _Unlisted:
 
     __slots__ = ("begun", "connection")
 
+    last: ClassVar[bool] = True
+    """Whoever it is, it is counted before it says anything."""
+
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.begun = b""

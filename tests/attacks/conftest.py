@@ -14,6 +14,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 
+from netguard.before_tls import BeforeTls
 from netguard.guarded_endpoints import announce
 from netguard.guards.transport import Transport
 from netguard.policy import Policy
@@ -172,13 +173,13 @@ def _ignore(*_: object) -> None:
 
 @pytest.fixture(params=["native", "stock"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Site]]:
-    """Makes guarded services, to be used as ``async with``; ``where`` is tcp, tcp6, ssl or unix.
+    """Makes guarded services, to be used as ``async with``; ``where`` is tcp, tcp6, ssl, unix, or before-tls.
 
     They listen as every service of netguard's does, on our own transport where that can be, or on Twisted's.
     """
 
     def endpoint(where: str) -> str:
-        if where == "ssl":
+        if where in ("ssl", "before-tls"):
             pem = tmp_path / "server.pem"
             trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
             return f"ssl:0:interface=127.0.0.1:privateKey={pem}"
@@ -199,7 +200,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Abstra
         inner: Any = Factory()
         inner.buildProtocol = here.build
         here.factory = Policy(*guards, Transport(request.param)).wrap(inner, tick=tick)
-        here.port = port = cast("Any", await serverFromString(reactor, endpoint(where)).listen(here.factory))
+        listening = BeforeTls(reactor) if where == "before-tls" else reactor
+        here.port = port = cast("Any", await serverFromString(listening, endpoint(where)).listen(here.factory))
         announce(port, here.factory)
         assert here.factory.service.carriers == {"stock" if where == "unix" else request.param: 1}
         host = port.getHost()

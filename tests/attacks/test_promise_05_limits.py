@@ -9,6 +9,7 @@ import pytest
 
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.connection_rate import ConnectionRate
+from netguard.guards.proxy_protocol import ProxyProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,19 @@ async def test_one_peer_does_not_take_the_places_of_others(site: Serve, pause: A
         assert (len(let_in), len(turned_away)) == (3, 17)
         let_in, turned_away = await _crowd(here, pause, 2, "127.0.0.2", "127.0.0.3")
         assert (len(let_in), len(turned_away)) == (4, 0)
+
+
+async def test_silence_before_tls_takes_a_place(site: Serve, pause: Any) -> None:
+    """Where proxies may speak first, so do others, before TLS begins: who never does is counted, in and out, once."""
+    limits = ConnectionLimit(total=100, per_peer=3), ProxyProtocol("192.0.2.0/24")
+    async with site(*limits, where="before-tls") as here:
+        for _ in range(3):
+            peers = [here.connect("127.0.0.1") for _ in range(20)]
+            await _until(pause, lambda peers=peers: sum(map(_open, peers)) == 3)  # type: ignore[misc]
+            assert here.factory.population == 3
+            for each in peers:
+                each.close()
+            await _until(pause, lambda: here.factory.population == 0)
 
 
 async def test_a_prefix_is_one_peer(site: Serve, pause: Any) -> None:

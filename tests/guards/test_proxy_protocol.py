@@ -459,18 +459,19 @@ def test_before_tls_observing_lets_everything_through() -> None:
     assert peer.transport.protocol.came == V1
 
 
+@pytest.mark.parametrize("observe", [False, True])
 @pytest.mark.parametrize("limit", [ConnectionLimit(per_peer=1), LoadShedding(limit=1)], ids=["per-peer", "pending"])
-def test_before_tls_who_says_nothing_makes_no_room(limit: Guard) -> None:
-    """Who goes before it has been counted is not counted out, or whoever is there could come again and again."""
-    made: Any = Policy(LISTED, limit).wrap(_factory(), _clock(), tls=CertificateOptions())
-    there, silent = (made.buildProtocol(OTHER) for _ in range(2))
-    for each in (there, silent):
-        each.makeConnection(Plain(made.reactor, each, OTHER))
-    there.dataReceived(b"\x16\x03")
-    silent.transport.vanish()
-    made.reactor.advance(0)
-    assert made.population == 1
-    assert made.buildProtocol(OTHER) is None
+def test_before_tls_who_says_nothing_takes_its_place(limit: Guard, observe: bool) -> None:
+    """It is counted among its peers as anybody is, and counted out when it goes: neither makes room for more."""
+    proxies = ProxyProtocol("10.0.0.0/8", observe=observe)
+    made: Any = Policy(proxies, limit).wrap(_factory(), _clock(), tls=CertificateOptions())
+    for _ in range(2):
+        silent = made.buildProtocol(OTHER)
+        silent.makeConnection(Plain(made.reactor, silent, OTHER))
+        assert made.buildProtocol(OTHER) is None
+        silent.transport.vanish()
+        made.reactor.advance(0)
+        assert made.population == 0
 
 
 def test_before_tls_silence_has_an_end() -> None:
