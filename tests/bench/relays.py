@@ -185,8 +185,13 @@ def stock(folder: Path, port: int, to: int) -> list[str]:
     return relay(folder, port, to, "--transport", "stock")
 
 
+def raw(_: Path, port: int, to: int, *words: str) -> list[str]:
+    """The least that a relay in Python can do; it has no bulk."""
+    return [sys.executable, str(Path(__file__).with_name("raw_relay.py")), str(port), str(to), *words]
+
+
 RELAYS: dict[str, Callable[[Path, int, int], list[str]]] = {
-    each.__name__: each for each in (haproxy, relay, stock, portforward)
+    each.__name__: each for each in (haproxy, relay, stock, portforward, raw)
 }
 
 
@@ -287,4 +292,4 @@ if __name__ == "__main__":
         __doc__, {name: load[2] for name, load in LOADS.items()}, choosing.told_by(RELAYS)
     )
     for each in loads:
-        measure(each, relaying)
+        measure(each, [name for name in relaying if (each, name) != ("bulk", "raw")])
