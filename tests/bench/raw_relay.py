@@ -105,7 +105,8 @@ class Raw:
             else:
                 finished.append(source)
                 self._poll.unregister(source.fileno())
-                sink.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # the backend has gone before
+                    sink.shutdown(socket.SHUT_WR)
 
         return move
 
