@@ -66,6 +66,15 @@ def says(peer: socket.socket, words: bytes) -> bytes:
         return b""
 
 
+def is_served(told: dict[str, Any], words: bytes, cwd: Path) -> bool:
+    """Whether one more client is; who is not may be reset before its connect has returned."""
+    try:
+        with dial(told, cwd) as peer:
+            return says(peer, words) != b""
+    except ConnectionResetError:
+        return False
+
+
 @pytest.mark.parametrize("reactor", ["", "poll", "select", "asyncio"])
 def test_each_port_has_what_can_carry_it(reactor: str, tmp_path: Path) -> None:
     """UNIX sockets and PROXY endpoints have the wrapper, and the same guards: one connection of each peer."""
@@ -79,8 +88,7 @@ def test_each_port_has_what_can_carry_it(reactor: str, tmp_path: Path) -> None:
             headed = PROXY if each["transport"] == "stock" and each not in by_unix else b""
             with dial(each, tmp_path) as first:
                 assert says(first, headed + b"hello\r\n") == b"hello\r\n"
-                with dial(each, tmp_path) as second:
-                    served = says(second, headed + b"hello\r\n") == b"hello\r\n"
+                served = is_served(each, headed + b"hello\r\n", tmp_path)
                 assert served is (each in by_unix)  # who comes by a UNIX socket has no address
 
 
