@@ -35,6 +35,10 @@ class _Below(_Bypass):  # type: ignore[misc]
         """Send several pieces of it."""
         self._connection.write_soon(b"".join(iovec))
 
+    def loseConnection(self) -> None:
+        """Close, since TLS is over."""
+        self._connection.close_below()
+
 
 class _OfTLS:
     """What there is inside TLS only. A ``__getattr__`` would do, and double the time of every other attribute."""
@@ -119,6 +123,20 @@ class SecureServer(PromptServer):
             _Descriptor.unregisterProducer(self)
         else:
             super().unregisterProducer()
+
+    def close_below(self) -> None:
+        """Close what lies below TLS, behind what is written; that TLS is being closed is no reason not to."""
+        if self.connected and not self._closing:
+            self.startReading()
+            self.startWriting()
+            self._closing = 1
+
+    def resumeProducing(self) -> None:
+        """Read again; while TLS is being closed its end is still to come."""
+        if not self.TLS:
+            super().resumeProducing()
+        elif self.connected and not self._closing:
+            self.startReading()
 
     def abortConnection(self) -> None:
         """Reset the connection; nothing more is delivered."""

@@ -179,9 +179,11 @@ class Server(SecureServer):
 
     @property
     def disconnecting(self) -> int:
-        """Whether the connection is being closed, even if bytes that are held back come first."""
+        """Whether the connection is being closed, even if bytes that are held back, or TLS's end, come first."""
+        if self._closing or (self.TLS and self.upper is not None and self.upper.disconnecting):
+            return 1
         meter = self.meter
-        return self._closing if meter.backlog is None else self._closing or int(meter.closing)
+        return 0 if meter.backlog is None else int(meter.closing)
 
     @disconnecting.setter
     def disconnecting(self, closing: int) -> None:

@@ -52,12 +52,18 @@ class House:
                 it.reactions["data"] = lambda: react(it)
                 self.ground.applications.append(it)
 
+        self.serve(Reacts, policy)
+
+    def serve(self, make: Callable[[], Any], policy: Policy | None = None) -> None:
+        """Serve, with any application."""
+        factory: Any = Factory()
+        factory.protocol = make
         if self.bare:
-            self.port = self._listen_bare(Factory.forProtocol(Reacts))
+            self.port = self._listen_bare(factory)
         elif self.secure:
-            self.port = listen(self.ground, Reacts, *(policy or Policy()).guards)
+            self.port = listen(self.ground, factory, *(policy or Policy()).guards)
         else:
-            self.port = self.ground.listen(Factory.forProtocol(Reacts), policy)
+            self.port = self.ground.listen(factory, policy)
 
     def _listen_bare(self, factory: Any) -> Any:
         from twisted.internet import reactor

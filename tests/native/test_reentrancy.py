@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.threads import deferToThread
+from twisted.protocols.basic import LineOnlyReceiver
 
 from netguard.guards.connection_limit import ConnectionLimit
 from netguard.native.secure import READ
@@ -177,5 +178,56 @@ async def test_who_closes_its_direction_hears_the_other(plain_house: House) -> N
     assert bytes(application.received) == b"one more"
     assert not house.called("lost")
     application.transport.loseConnection()
+    await until(lambda: house.called("lost"))
+    assert house.called("lost") == [("lost", ConnectionDone)]
+
+
+class Lines(LineOnlyReceiver):
+    """Takes lines, until it is told to quit."""
+
+    transport: Any
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.reason: Any = None
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take one."""
+        self.heard.append(line)
+        assert not self.transport.disconnecting
+        if line == b"quit":
+            self.transport.loseConnection()
+            assert self.transport.disconnecting
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Remember."""
+        self.reason = reason.value
+
+
+async def test_who_closes_hears_no_line_that_came_along(house: House) -> None:
+    """Twisted's receivers ask their transport whether it is being closed: what follows a farewell is not obeyed."""
+    made: list[Lines] = []
+
+    def make() -> Lines:
+        made.append(Lines())
+        return made[-1]
+
+    house.serve(make)
+    assert await deferToThread(house.says, b"one\r\nquit\r\nDELETE ALL\r\nquit\r\n") == (b"", "in order")
+    await until(lambda: made[0].reason)
+    assert made[0].heard == [b"one", b"quit"]
+    assert type(made[0].reason) is ConnectionDone
+
+
+async def test_who_closes_while_it_has_paused_is_closed_when_it_resumes(house: House) -> None:
+    """TLS has to hear its peer's end for that."""
+
+    def close(application: Any) -> None:
+        application.transport.pauseProducing()
+        application.transport.loseConnection()
+        application.transport.resumeProducing()
+
+    house.open(close)
+    assert await deferToThread(house.says, b"hello") == (b"", "in order")
     await until(lambda: house.called("lost"))
     assert house.called("lost") == [("lost", ConnectionDone)]
