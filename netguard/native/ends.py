@@ -80,12 +80,11 @@ class Ends:
     def readConnectionLost(self, reason: Failure) -> None:
         """The peer will send no more, and the reactor reads no more: the end, unless the application goes on."""
         self._reads = False
-        self.ends_in_order()
         if not self._tell("readConnectionLost"):
             self.connectionLost(reason)
 
     def ends_in_order(self) -> None:
-        """Nothing more will come, so there will be nothing unread: to close the socket is all that its end takes."""
+        """Nothing more will come, and no process that was forked has the socket: to close it is all its end takes."""
         self._shouldShutdown = False
 
     def _tell(self, name: str) -> bool:
