@@ -122,9 +122,10 @@ def service(site: Site, *words: str) -> Iterator[Running]:
             end = monotonic() + PATIENCE
             while len(ports) < 2 and monotonic() < end:
                 sleep(0.02)
-                text = log.read_text().replace("message", "") if log.exists() else ""
-                ports = re.findall(r"server\.port\W+(\d+)", text)
-            yield Running(log, int(ports[0]), int(ports[-1]), site)
+                text = log.read_text() if log.exists() else ""
+                ports = list(dict.fromkeys(re.findall(r"server\.port\W+(\d+)", text)))  # JSON says each twice
+            plain, tls = ports
+            yield Running(log, int(plain), int(tls), site)
         finally:
             process.terminate()
             process.wait(PATIENCE)
