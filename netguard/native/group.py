@@ -33,6 +33,9 @@ MOST = 256
 TOGETHER = 32
 """So many answers leave together; more would wait for those whose applications take their time."""
 
+MANY = 24
+"""Where so many are served at once, it is looked again in the same turn in any case: there will be more."""
+
 _Disconnects: Any = _DisconnectSelectableMixin  # not annotated
 _IN, _OUT, _ENDED = select.POLLIN, select.POLLOUT, select.POLLHUP | select.POLLERR  # epoll has the same
 _BOTH = _IN | _OUT
@@ -45,6 +48,9 @@ class Group(_Disconnects):  # type: ignore[misc]
         reactor: who watches the group; one that watches descriptors.
         patience: whether to wait awake for what comes next.
 
+    Attributes:
+        patience: the same.
+
     Raises:
         OSError: there can be no such descriptor, or the reactor cannot watch it.
     """
@@ -56,7 +62,7 @@ class Group(_Disconnects):  # type: ignore[misc]
         self._left: set[int] = set()
         self._serving = False
         self._open = True
-        self._patience = patience or Patience(may=False)
+        self.patience = patience or Patience(may=False)
         self._poll = select.epoll()
         self.fileno = self._poll.fileno
         directlyProvides(self, providedBy(reactor), IReadDescriptor)
@@ -85,12 +91,12 @@ class Group(_Disconnects):  # type: ignore[misc]
 
     def doRead(self) -> None:
         """Serve those for whom something has come, and where it pays, wait awake for who comes next."""
-        poll, patience = self._poll.poll, self._patience
+        poll, patience = self._poll.poll, self.patience
         waits = patience.begins()
         served = count = self._serve_all(poll(0, MOST))
         patience.served()
-        while waits and count and served < MOST and patience.lasts():
-            count = self._serve_all(patience.wait(poll, MOST - served))
+        while (waits or count >= MANY) and count and served < MOST and patience.lasts():
+            count = self._serve_all(patience.wait(poll, MOST - served) if waits else poll(0, MOST - served))
             if count:
                 served += count
                 patience.served()

@@ -21,7 +21,7 @@ SOON = 100e-6
 LONGEST = 50e-6
 """Seconds for which it is waited for: what a peer on this machine needs to be woken up itself."""
 
-TURN = 500e-6
+TURN = 2e-3
 """Seconds after which the reactor's others have their turn, whatever comes."""
 
 MOST = 63
@@ -52,6 +52,10 @@ class Patience:
             self._to_pass -= 1
             return False
         return True
+
+    def pass_by(self) -> None:
+        """What has come is not worth waiting for more of: have one more occasion pass."""
+        self._to_pass = max(1, self._to_pass)
 
     def served(self) -> None:
         """Everything that had come has been seen to."""

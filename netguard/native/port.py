@@ -97,6 +97,8 @@ class Port(Member, _Port):  # type: ignore[misc]
     def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
         caller = self.factory.meet(client[0], client[1])
         if caller is None:
+            if isinstance(self.reactor, Group):
+                self.reactor.patience.pass_by()  # a flood is not waited for
             self._refuse(descriptor)
             return
         if len(client) > _SCOPE and client[_SCOPE]:  # the zone of a link-local address belongs to it

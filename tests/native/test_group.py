@@ -21,7 +21,7 @@ from twisted.python import log
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netguard.native.group import MOST, TOGETHER, Group, group_for
+from netguard.native.group import MANY, MOST, TOGETHER, Group, group_for
 from netguard.native.member import Member as Served
 from netguard.native.patience import LONGEST, TURN, Patience
 from netguard.testing import Application, Echo
@@ -453,6 +453,19 @@ def test_who_comes_soon_is_served_in_the_same_turn(above: Above) -> None:
     assert sum(len(each.told) for each in both) == turn + 2
     assert (next(time) - before) * TICK <= LONGEST + 5 * TICK
     hang_up(both)
+
+
+@pytest.mark.parametrize(("count", "told"), [(MANY - 1, []), (MANY, ["read"])], ids=["few", "many"])
+def test_where_many_are_served_so_is_who_comes_meanwhile(count: int, told: list[str], group: Any, members: Any) -> None:
+    """A turn less, with or without patience; few are not worth another look."""
+    crowd, late = [members() for _ in range(count)], members()
+    crowd[0].on_read = lambda: speak(late)
+    speak(*crowd)
+    group.doRead()
+    assert [each.told for each in crowd] == [["read"]] * count
+    assert late.told == told
+    group.doRead()
+    assert late.told == ["read"]
 
 
 def test_no_more_are_served_in_one_turn_of_patience(above: Above) -> None:

@@ -107,6 +107,17 @@ def test_what_is_wasted_is_bounded(turns: list[tuple[float, float]]) -> None:
             vain = passed = 0
 
 
+def test_what_is_not_worth_it_is_not_waited_for() -> None:
+    """As long as it comes; whoever comes after it is."""
+    world = World()
+    waited = []
+    for _ in range(10):
+        waited.append(world.turn(0.0, 0.0))
+        world.patience.pass_by()
+    assert not any(waited[1:])
+    assert [world.turn(0.0, 0.0) for _ in range(3)] == [False, True, True]
+
+
 def test_a_turn_ends() -> None:
     """Since the reactor watches others."""
     world = World()
