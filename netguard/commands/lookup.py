@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure as Failed
 
 from netguard.clients.names import Explanation, VerifiedResolver
@@ -67,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Look the name up, and show how it was found out."""
     from twisted.internet import reactor
 
-    explanation = _run_until(reactor, look_up(reactor, arguments))
+    explanation = _run_until(reactor, partial(look_up, reactor, arguments))
     (_as_json if arguments.json else _as_text)(arguments.address, explanation)
     return _STATUSES[type(explanation.verdict)]
 
@@ -83,24 +85,29 @@ def look_up(reactor: Any, arguments: argparse.Namespace) -> Deferred[Explanation
     return VerifiedResolver(reactor, arguments.dns, arguments.within, connect=connect).explain(arguments.address)
 
 
-def _run_until(reactor: Any, work: Deferred[Explanation]) -> Explanation:
-    """Run the reactor until there is a result."""
+def _run_until(reactor: Any, begin: Callable[[], Deferred[Explanation]]) -> Explanation:
+    """Run the reactor, and in it something until that has a result."""
     results: list[Explanation | Failed] = []
+
+    def work() -> None:
+        doing = maybeDeferred(begin)
+        reactor.addSystemEventTrigger("before", "shutdown", doing.cancel)
+        doing.addBoth(finish)
 
     def finish(result: Explanation | Failed) -> None:
         results.append(result)
         if not interrupted(result):
-            reactor.callWhenRunning(reactor.stop)
+            reactor.stop()
 
     def interrupted(result: object) -> bool:
         return isinstance(result, Failed) and result.check(CancelledError) is not None
 
-    work.addBoth(finish)
-    reactor.addSystemEventTrigger("before", "shutdown", work.cancel)
+    # Only the reactor that runs already knows what an interrupt is: before, it would get lost.
+    reactor.callWhenRunning(reactor.callLater, 0, work)
     reactor.run()
-    (result,) = results
-    if interrupted(result):
+    if not results or interrupted(results[0]):
         raise KeyboardInterrupt
+    (result,) = results
     if isinstance(result, Failed):
         result.raiseException()
     return result

@@ -7,11 +7,12 @@ import json
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 
 from netguard.clients.names import Explanation
 from netguard.clients.names_chain import Step
@@ -52,10 +53,15 @@ class Reactor:
     def __init__(self, *, interrupted: bool = False) -> None:
         self.interrupted = interrupted
         self.calls: list[Any] = []
-        self.stopped = False
+        self.stopped = self.runs = False
 
-    def callWhenRunning(self, call: Any) -> None:
+    def callWhenRunning(self, call: Any, *about: Any) -> None:
         """Later."""
+        self.calls.append(partial(call, *about))
+
+    def callLater(self, _delay: float, call: Any) -> None:
+        """When it runs, and knows what an interrupt is."""
+        assert self.runs
         self.calls.append(call)
 
     def addSystemEventTrigger(self, phase: str, event: str, call: Any) -> None:
@@ -65,6 +71,7 @@ class Reactor:
 
     def run(self) -> None:
         """Now."""
+        self.runs = True
         for call in self.calls:
             call()
         assert self.stopped is not self.interrupted
@@ -205,21 +212,25 @@ def test_a_proxy_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_reactor_runs_until_there_is_a_result() -> None:
     """Also when it was there before."""
     reactor = Reactor()
-    done: Deferred[Any] = Deferred()
-    done.callback(Explanation(NoName(), (), 0.0))
-    assert lookup._run_until(reactor, done).verdict == NoName()
+    assert lookup._run_until(reactor, lambda: succeed(Explanation(NoName(), (), 0.0))).verdict == NoName()
 
 
 def test_an_interrupt_is_one() -> None:
     """No verdict was found, and none is shown."""
     with pytest.raises(KeyboardInterrupt):
-        lookup._run_until(Reactor(interrupted=True), Deferred())
+        lookup._run_until(Reactor(interrupted=True), Deferred)
+    stopped: Any = Reactor()
+    stopped.run = lambda: None  # before anything was begun
+    with pytest.raises(KeyboardInterrupt):
+        lookup._run_until(stopped, Deferred)
 
 
 def test_a_defect_is_not_hidden() -> None:
     """Should there be one."""
     with pytest.raises(ZeroDivisionError):
-        lookup._run_until(Reactor(), fail(ZeroDivisionError()))
+        lookup._run_until(Reactor(), lambda: fail(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError):
+        lookup._run_until(Reactor(), lambda: 1 // 0)  # type: ignore[arg-type, return-value]
 
 
 # as a process
@@ -247,7 +258,7 @@ def test_the_command_can_be_interrupted() -> None:
     words = ["192.0.2.1", "--dns", f"{host}:{port}", "--within", "60s"]
     running = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     desk._socket.settimeout(30)
-    desk.asked()
+    desk.asked()  # by then it knows what an interrupt is
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=30)
     desk.close()

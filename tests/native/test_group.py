@@ -458,6 +458,7 @@ def test_who_comes_soon_is_served_in_the_same_turn(above: Above) -> None:
 @pytest.mark.parametrize(("count", "told"), [(MANY - 1, []), (MANY, ["read"])], ids=["few", "many"])
 def test_where_many_are_served_so_is_who_comes_meanwhile(count: int, told: list[str], group: Any, members: Any) -> None:
     """A turn less, with or without patience; few are not worth another look."""
+    group.patience = Patience(may=False, now=lambda: 1.0)
     crowd, late = [members() for _ in range(count)], members()
     crowd[0].on_read = lambda: speak(late)
     speak(*crowd)
