@@ -234,6 +234,7 @@ def test_a_rate_is_one_rate_over_all_machines(site: Site) -> None:
                 for each in everybody:
                     close(each.comes())
             until(lambda: full(everybody))
+            everybody[2].server.wait_for("refused")
             assert {each["option"] for each in everybody[2].server.events("refused")} == {"connect-rate-per-peer"}
             close(everybody[0].comes(MOB))
 
