@@ -412,6 +412,7 @@ async def test_nothing_is_left_of_a_thousand(lay: Lay, logged: Logged) -> None:
     for _ in range(MANY // 50):
         pairs = [await street.pair() for _ in range(50)]
         watcher = pairs[-1].front.transport.reactor
+        assert watcher is street.port.reactor
         assert pairs[-1].back.transport.reactor is watcher
         for each in pairs:
             each.client.send(b"x")
