@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 BOUND = 60.0
 """Seconds after which a test gives up waiting."""
+QUEUE = "backlog=1000"
+"""So many may wait to be accepted: a peer that connects when more do waits for the reactor, which waits for it."""
 
 
 def _now() -> float:
@@ -116,6 +118,7 @@ class Site:
         if source:
             peer.bind((source, 0))
         self.began.append(_now())
+        peer.settimeout(BOUND)  # rather than for ever: the reactor that would accept it is this process's own
         peer.connect(self.address)
         peer.setblocking(False)
         return peer
@@ -182,9 +185,9 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Abstra
         if where in ("ssl", "before-tls"):
             pem = tmp_path / "server.pem"
             trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
-            return f"ssl:0:interface=127.0.0.1:privateKey={pem}"
-        kinds = {"unix": f"unix:{tmp_path}/socket", "tcp6": r"tcp6:0:interface=\:\:"}
-        return kinds.get(where, "tcp:0:interface=127.0.0.1")
+            return f"ssl:0:interface=127.0.0.1:privateKey={pem}:{QUEUE}"
+        kinds = {"unix": f"unix:{tmp_path}/socket:{QUEUE}", "tcp6": rf"tcp6:0:interface=\:\::{QUEUE}"}
+        return kinds.get(where, f"tcp:0:interface=127.0.0.1:{QUEUE}")
 
     @asynccontextmanager
     async def serve(

@@ -178,7 +178,9 @@ def test_a_peer_is_counted_over_all_machines_and_dead_ones_give_back_what_they_h
             close(held.pop())
             until(lambda: not full([third]))
             held.append(until(third.comes))
-            until(lambda: full([first, second, third]))
+            after = [third.comes(each) for each in (MOB, "127.0.0.4")]  # who knows of them knows of the one before
+            until(lambda: [first.ledger["peers"], second.ledger["peers"]] == [3, 3])
+            assert full([first, second, third])
         finally:
             mortal.process.kill()
             mortal.process.wait(PATIENCE)
@@ -187,7 +189,7 @@ def test_a_peer_is_counted_over_all_machines_and_dead_ones_give_back_what_they_h
         held.append(until(first.comes))
         assert LEASE / 2 < monotonic() - died < LEASE + 10
         until(lambda: full([first, second, third]))
-        close(*held)
+        close(*after, *held)
         until(lambda: not full([third]))
 
 
