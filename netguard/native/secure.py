@@ -125,9 +125,9 @@ class SecureServer(PromptServer):
             super().unregisterProducer()
 
     def close_below(self) -> None:
-        """Close what lies below TLS, behind what is written; that TLS is being closed is no reason not to."""
+        """Close what lies below TLS, behind what is written: nobody reads what still comes, and it would be kept."""
         if self.connected and not self._closing:
-            self.startReading()
+            self.stopReading()
             self.startWriting()
             self._closing = 1
 

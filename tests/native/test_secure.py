@@ -147,6 +147,17 @@ def test_what_it_holds_is_bounded(it: Pair) -> None:
     assert pauses[0] <= 400_000
 
 
+def test_who_has_ended_tls_is_read_no_more(it: Pair) -> None:
+    """Whoever takes nothing of our answer could send on, and all of it would be kept until then."""
+    it.application.transport.write(bytes(16 * 1024 * 1024))
+    it.bids_farewell()
+    assert it.transport.connected
+    assert it.transport in it.reactor.writers
+    assert it.transport not in it.reactor.readers
+    it.application.transport.resumeProducing()
+    assert it.transport not in it.reactor.readers
+
+
 # the port
 
 
