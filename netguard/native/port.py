@@ -31,7 +31,9 @@ FLOOD = 8
 TALKERS = 4
 """Once a peer has spoken as soon as it was let in, so many others are listened to at once, and one in 16 ever after."""
 
-_Port: Any = tcp.Port  # half of it is not annotated
+_tcp: Any = tcp  # half of it is not annotated
+_Port: Any = tcp.Port
+_accept, _buffers, _reserved = _tcp._accept, _tcp._BuffersLogs, _tcp._reservedFD  # noqa: SLF001 - nobody knows it better
 _AT_ONCE, _AS_USUAL = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 _SCOPE = 3
 _INHERITS = sys.platform == "linux"
@@ -81,9 +83,8 @@ class Port(Member, _Port):  # type: ignore[misc]
             except BlockingIOError:
                 self._most, self._turns = max(1, count), 0
                 return
-            except OSError:  # descriptors are short, or the like: Twisted knows what to do, and does it to one
-                self.numberAccepts = 1
-                super().doRead()
+            except OSError:
+                self._accept_in_need()
                 return
             try:
                 self._admit(descriptor, client)
@@ -93,6 +94,15 @@ class Port(Member, _Port):  # type: ignore[misc]
         self._turns += 1
         if self._turns >= FLOOD:
             self._most = min(BATCH, most + 1)
+
+    def _accept_in_need(self) -> None:
+        """Descriptors are short, or the like: Twisted knows what to do; whom it accepts then gets in as any other."""
+        try:
+            with _buffers(self._logger.namespace, self._logger.observer) as logger:
+                for sock, client in _accept(logger, range(1), self.socket, _reserved):
+                    self._admit(sock.detach(), client)
+        except BaseException:  # noqa: BLE001 - as Twisted does
+            log.err()
 
     def _admit(self, descriptor: int, client: tuple[Any, ...]) -> None:
         caller = self.factory.meet(client[0], client[1])
@@ -150,11 +160,6 @@ class Port(Member, _Port):  # type: ignore[misc]
         if self.resets:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AS_USUAL)
         return sock
-
-    def transport(self, sock: socket.socket, protocol: Any, client: Any, server: Any, number: int, reactor: Any) -> Any:
-        """What Twisted makes when it accepts by itself: its own transport, under guards that wrap protocols."""
-        real = reactor.reactor if isinstance(reactor, Group) else reactor
-        return tcp.Server(self._let_in(sock), protocol, client, server, number, real)
 
     def _refuse(self, descriptor: int) -> None:
         answer = self.factory.answer if self.answers else None

@@ -19,7 +19,6 @@ from netguard.guards.connection_limit import ConnectionLimit
 from netguard.guards.lifetime import Lifetime
 from netguard.guards.refusal import Refusal
 from netguard.native.port import BATCH, Port, take_over
-from netguard.native.server import Server
 from netguard.policy import Policy
 from netguard.testing import Application, Echo
 from tests.native.conftest import until
@@ -162,36 +161,6 @@ async def test_few_are_accepted_in_one_turn(ground: Ground, monkeypatch: pytest.
     client, _ = await ground.connect(port)
     client.send(b"x")
     assert await ground.read(client, 1) == b"x"
-
-
-async def test_without_descriptors_it_does_as_twisted_does(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes then is served by Twisted's transport, under the same guards, and its limits count."""
-    port = ground.listen(Echo, limit("reset"))
-    accept, failures = port.socket._accept, [OSError(24, "Too many open files")]
-
-    class Short:
-        """A socket that fails once."""
-
-        def __getattr__(self, name: str) -> Any:
-            """Everything else."""
-            return getattr(listening, name)
-
-        def _accept(self) -> Any:
-            if failures:
-                raise failures.pop()
-            return accept()
-
-    listening = port.socket
-    monkeypatch.setattr(port, "socket", Short())
-    client, application = await ground.connect(port)
-    assert type(application.transport) is not Server
-    client.send(b"x")
-    assert await ground.read(client, 1) == b"x"
-    with pytest.raises(ConnectionResetError):
-        await ground.read(ground.dial(port), 1)
-    application.transport.loseConnection()
-    assert await ground.read(client, 1) == b""  # not a reset
-    monkeypatch.undo()
 
 
 async def test_a_link_local_peer_keeps_its_zone(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
