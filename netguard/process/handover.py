@@ -11,7 +11,8 @@ The rules of this file:
   was handed over is only closed, whatever ends this instance: it may be a signal, while the next one starts. When the
   next one goes without having said that it serves, the sockets are ours alone again.
 * Those that nobody else had are the next one's alone once this one leaves, which tells it so: whoever waits in their
-  queues when that one ends for good is served by nobody else. Where two begin in our place at once, neither is told.
+  queues when that one ends for good is served by nobody else. Where two begin in our place at once, neither is told,
+  not even the last one: the other goes, too, once it serves.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class HandOver:
         self._lock = lock
         self._twistd = twistd
         self._heirs = 0
+        self._several = False
         self._shared: list[Any] = []
         self._alone: set[tuple[str, int]] = set()
         self._pidfile: Any = ""
@@ -121,7 +123,8 @@ class HandOver:
         for port in self._house.others:
             port.stopListening()
         self._house.offers["drain"].begin()
-        alone = [] if self._heirs > 1 else sorted(self._alone)
+        self._several = self._several or self._heirs > 1
+        alone = [] if self._several else sorted(self._alone)
         return {"draining": True, "connections": self._house.population, "alone": alone}
 
 
