@@ -86,15 +86,14 @@ class HandOver:
 
     def _share(self) -> None:
         """From now on, the end of this instance ends neither a socket nor the pidfile."""
-        crewed = self._house.crew is not None
         for port in self._ports():
             if not is_shared(port):
                 port._shouldShutdown = False  # noqa: SLF001 - Twisted's, of a socket that was not opened here
                 self._shared.append(port)
-            ours = port in self._shared or (crewed and port not in self._house.others)  # the workers have what is its
+            ours = port in self._shared or getattr(port, "alone", False)  # but for workers, who leave, too
             if ours and port.socket.family in _FAMILIES:
                 self._alone.update(map(_address, _sockets(port)))
-        if crewed:
+        if self._house.crew is not None:
             self._house.crew.handed = True
         if self._twistd.get("pidfile"):
             self._pidfile, self._twistd["pidfile"] = self._twistd["pidfile"], ""

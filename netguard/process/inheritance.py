@@ -52,7 +52,7 @@ class Inheritance:
         self.sockets: dict[Address, list[int]] = {}
         for each in sockets:
             self.sockets.setdefault(_address(each), []).append(each)
-        self._adopted: dict[tuple[str, int], Any] = {}
+        self._possess: dict[tuple[str, int], Callable[[], object]] = {}
         self._alone: list[Any] = []
         self.lock = lock
         self.pid = pid
@@ -100,7 +100,8 @@ class Inheritance:
             if not found:
                 return listen(port, factory, backlog=backlog, interface=interface)
             made = adopt(reactor.adoptStreamPort, found, _family(interface), factory, backlog)
-            self._adopted[interface or _ANY, port] = made
+            # Twisted's, as if it was opened here.
+            self.when_alone(interface, port, lambda: setattr(made, "_shouldShutdown", True))
             return made
 
         return listen_or_adopt
@@ -118,6 +119,16 @@ class Inheritance:
         taken = self.sockets.pop((_family(interface), interface or _ANY, port), [])
         self.taken += bool(taken)
         return taken
+
+    def when_alone(self, interface: str, port: int, do: Callable[[], object]) -> None:
+        """Call something once the sockets of a port, which were taken, are this instance's alone, if that comes.
+
+        Args:
+            interface: where it listens, as it is written.
+            port: its number.
+            do: what to call.
+        """
+        self._possess[interface or _ANY, port] = do
 
     def done(self) -> None:
         """Say that everything serves; the other instance leaves. It waits for the answer.
@@ -145,8 +156,7 @@ class Inheritance:
     def possess(self) -> None:
         """The other instance has left: the sockets that were its alone are this one's alone, and end with it."""
         for host, number in self._alone:
-            if (host, number) in self._adopted:
-                self._adopted[host, number]._shouldShutdown = True  # noqa: SLF001 - Twisted's, as if opened here
+            self._possess.get((host, number), _nothing)()
 
     def sign(self) -> None:
         """Everything is taken over: let lock and pidfile say who runs.
@@ -168,6 +178,10 @@ class Inheritance:
         lock = self.take_lock()
         if lock is not None:
             os.close(lock)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _family(interface: str) -> int:

@@ -116,9 +116,9 @@ class Crew(Roster, _Service):  # type: ignore[misc]
         return sum(each.cut for each in self.places)
 
     def close(self) -> None:
-        """Let the workers drain: nobody but they has their sockets, unless those were handed over."""
+        """Let the workers drain: nobody but they has their sockets, unless those were handed over, by us or to us."""
         self.closed = True
-        shared = " shared" if self.handed else ""
+        shared = " shared" if self.handed or not self._listening.alone else ""
         for each in self.places:
             each.part(f"part{shared}")
 

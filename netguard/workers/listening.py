@@ -85,8 +85,16 @@ class SharedListening:
         except OSError as why:
             raise CannotListenError(interface, port, why) from None
         native = self._native and isinstance(factory, GuardedFactory)
-        self.ports.append(SharedPort((interface, port), sockets, factory, native=native))
-        return self.ports[-1]
+        made = SharedPort((interface, port), sockets, factory, native=native, alone=not mine)
+        if mine and self._inherited is not None:
+            self._inherited.when_alone(interface, port, made.possess)
+        self.ports.append(made)
+        return made
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody but the workers has any of the sockets."""
+        return all(each.alone for each in self.ports)
 
     def _taken(self, interface: str, port: int) -> list[int]:
         if self._inherited is None:

@@ -24,19 +24,24 @@ class SharedPort:
         sockets: one for each worker, or more, where another instance had more.
         factory: what is served there.
         native: whether the workers carry its connections by our own transport.
+        alone: whether nobody but the workers has the sockets.
 
     Attributes:
+        alone: the same, as it is now.
         connected: whether it listens.
         sockets: the sockets that are still open here.
     """
 
     _shouldShutdown = False  # they are others', too: to shut one down would do it to them all
 
-    def __init__(self, asked: Asked, sockets: Sequence[socket.socket], factory: Any, *, native: bool) -> None:
+    def __init__(
+        self, asked: Asked, sockets: Sequence[socket.socket], factory: Any, *, native: bool, alone: bool = True
+    ) -> None:
         self.asked = asked
         self.sockets = list(sockets)
         self.factory = factory
         self.native = native
+        self.alone = alone
         self.connected = True
         self._host = self.sockets[0].getsockname()
         self.family = self.sockets[0].family
@@ -45,6 +50,10 @@ class SharedPort:
     def socket(self) -> socket.socket:
         """The first of them."""
         return self.sockets[0]
+
+    def possess(self) -> None:
+        """Whoever had the sockets, too, has left."""
+        self.alone = True
 
     def of(self, worker: int, workers: int) -> tuple[int, ...]:
         """The descriptors of one worker's sockets: its own, and its part of those that are one too many.

@@ -159,33 +159,55 @@ os.execv(sys.argv[3], sys.argv[3:])
 """Runs a program with two sockets as systemd hands them over."""
 
 
-def test_who_comes_between_two_instances_waits(site: Site) -> None:
-    """The manager holds the sockets: one instance drains, the next serves who connected meanwhile; all are served."""
-    sockets = [socket.socket(socket.AF_INET6) for _ in range(2)]
-    for each in sockets:
+@pytest.fixture
+def sockets() -> Iterator[list[socket.socket]]:
+    """The two that a manager holds, whoever serves them."""
+    made = [socket.socket(socket.AF_INET6) for _ in range(2)]
+    for each in made:
         each.bind(("::1", 0))
         each.listen(50)
+    yield made
+    for each in made:
+        each.close()
+
+
+def test_who_comes_between_two_instances_waits(site: Site, sockets: list[socket.socket]) -> None:
+    """The manager holds the sockets: one instance drains, the next serves who connected meanwhile; all are served."""
     plain, tls = sockets
     words = [sys.executable, "-c", HAND_OVER, str(plain.fileno()), str(tls.fileno()), *command(site)]
     fds = [each.fileno() for each in sockets]
-    try:
-        with running(words, site, pass_fds=fds) as first:
-            first.wait_for("started")
-            with socket.create_connection(plain.getsockname()[:2], PATIENCE) as served:
-                assert served.recv(100).startswith(b"+OK")
-                first.process.terminate()
-                first.wait_for("draining")
-                waiting = [socket.create_connection(plain.getsockname()[:2], PATIENCE) for _ in range(20)]
-                assert served.recv(100).startswith(b"-ERR [SYS/TEMP]")
-            assert first.process.wait(PATIENCE) == 0
-        with running(words, site, pass_fds=fds) as second:
-            for each in waiting:
-                assert each.recv(100).startswith(b"+OK")
-                each.close()
-            assert second.stop() == 0
-    finally:
-        for each in sockets:
+    with running(words, site, pass_fds=fds) as first:
+        first.wait_for("started")
+        with socket.create_connection(plain.getsockname()[:2], PATIENCE) as served:
+            assert served.recv(100).startswith(b"+OK")
+            first.process.terminate()
+            first.wait_for("draining")
+            waiting = [socket.create_connection(plain.getsockname()[:2], PATIENCE) for _ in range(20)]
+            assert served.recv(100).startswith(b"-ERR [SYS/TEMP]")
+        assert first.process.wait(PATIENCE) == 0
+    with running(words, site, pass_fds=fds) as second:
+        for each in waiting:
+            assert each.recv(100).startswith(b"+OK")
             each.close()
+        assert second.stop() == 0
+
+
+def test_workers_that_took_its_sockets_over_leave_them_to_the_manager(site: Site, sockets: list[socket.socket]) -> None:
+    """It has opened them, and has them on when these workers have ended: whoever comes then waits for the next ones."""
+    fds = [each.fileno() for each in sockets]
+    words = [sys.executable, "-c", HAND_OVER, *map(str, fds), *command(site), "--control", "ctl"]
+    listen = [f"--listen=tcp:{each.getsockname()[1]}:interface=\\:\\:1" for each in sockets]
+    with running(words, site, pass_fds=fds) as first:
+        first.wait_for("started")
+        over = ["--workers", "2", "--control", "ctl", "--take-over", "ctl"]
+        second = Server.start(*site.options, *over, *listen, cwd=site.folder)
+        try:
+            second.wait_for("taken_over")
+            assert first.process.wait(PATIENCE) == 0
+        finally:
+            assert second.stop() == 0
+    for each in sockets:
+        socket.create_connection(each.getsockname()[:2], PATIENCE).close()
 
 
 # the container file: what can be seen of it without building one

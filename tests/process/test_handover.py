@@ -186,11 +186,15 @@ def test_what_two_heirs_have_is_nobodys_alone(serves: bool, house: Any) -> None:
     assert len(alone) == (0 if serves else 2)
 
 
-def test_what_workers_share_is_the_heirs_alone(house: Any) -> None:
-    """They leave, too."""
-    house.ports[0]._shouldShutdown = False
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_workers_share_is_the_heirs_alone(alone: bool, house: Any) -> None:
+    """They leave, too; but not whoever else has it."""
+    port, other = house.ports[0], house.others[0]
+    port._shouldShutdown = False
+    port.alone = alone
     house.crew = SimpleNamespace(handed=False)
-    assert len(HandOver(house, None, {}).leave(Call())["alone"]) == 2  # type: ignore[arg-type]
+    ours = sorted(each.socket.getsockname() for each in ([port, other] if alone else [other]))
+    assert HandOver(house, None, {}).leave(Call())["alone"] == ours
     assert house.crew.handed
 
 

@@ -16,6 +16,7 @@ from netguard.policy import Policy
 from netguard.workers.assignment import Assignment
 from netguard.workers.listening import HandedListening, SharedListening, listening_by
 from netguard.workers.sockets import opened
+from tests.programs import free_port
 
 HERE = "127.0.0.1"
 
@@ -89,10 +90,16 @@ class Heir:
 
     def __init__(self, descriptors: list[int]) -> None:
         self.descriptors = descriptors
+        self.left: list[Any] = []
 
-    def take(self, _interface: str, _port: int) -> list[int]:
-        """Give them."""
-        return self.descriptors
+    def take(self, _interface: str, port: int) -> list[int]:
+        """Give them, for one port."""
+        return self.descriptors if port == 0 else []
+
+    def when_alone(self, interface: str, port: int, do: Any) -> None:
+        """Keep it."""
+        assert (interface, port) == (HERE, 0)
+        self.left.append(do)
 
 
 @pytest.mark.parametrize(("had", "workers"), [(2, 3), (3, 2)])
@@ -106,6 +113,20 @@ def test_what_was_handed_over_is_used(had: int, workers: int) -> None:
     assert len(port.sockets) == 3
     assert len({each.getsockname() for each in port.sockets}) == 1
     port.stopListening()
+
+
+def test_what_was_handed_over_is_the_workers_alone_when_nobody_else_has_it() -> None:
+    """As what the parent has opened itself is from the beginning."""
+    before = opened(HERE, 0, 50, 1)
+    heir: Any = Heir([each.detach() for each in before])
+    listening = SharedListening(Reactor(), 1, heir)
+    ports = [listening.listen(number, Factory(), interface=HERE) for number in (free_port(), 0)]
+    assert [each.alone for each in ports] == [True, False]
+    before_and_after = [listening.alone]
+    heir.left[0]()
+    assert [*before_and_after, listening.alone] == [False, True]
+    for each in ports:
+        each.stopListening()
 
 
 def test_a_worker_uses_its_own_in_their_order() -> None:
