@@ -112,8 +112,7 @@ class Ends:
             return
         self.disconnected = 1
         if self.producer is not None:
-            self.producer.stopProducing()
-            self.producer = None
+            self._stop_producer()
         if self._reads:
             self.stopReading()
         self.stopWriting()
@@ -122,3 +121,11 @@ class Ends:
         del self.socket
         self.__dict__.pop("fileno", None)
         upper.connectionLost(reason)
+
+    def _stop_producer(self) -> None:
+        """What it raises must not keep the connection from ending: nobody would ever give its place back."""
+        try:
+            self.producer.stopProducing()
+        except BaseException:  # noqa: BLE001 - whatever it is, the connection is over
+            log.err()
+        self.producer = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
 from netguard.guards.lifetime import Lifetime
@@ -18,6 +19,7 @@ from tests.native.conftest import until
 
 if TYPE_CHECKING:
     from tests.native.conftest import Ground
+    from tests.native.house import House
 
 
 def dialogue(application: Any = Echo) -> Any:
@@ -110,6 +112,30 @@ async def test_a_half_close_that_raises_is_logged_and_the_end(ground: Ground, lo
     await until(lambda: application.reason)
     assert len(logged.take_failures(ZeroDivisionError)) == 2
     assert type(application.reason) is ZeroDivisionError
+
+
+async def test_a_producer_that_raises_when_it_is_stopped_is_logged_and_the_end(
+    guarded_house: House, logged: Any
+) -> None:
+    """Its place comes back, and the application hears of the end; Twisted's transport would tell nobody."""
+
+    class Fails:
+        """Raises."""
+
+        def stopProducing(self) -> None:
+            """Raise."""
+            raise ZeroDivisionError
+
+    def produce(application: Any) -> None:
+        application.transport.registerProducer(Fails(), True)
+        application.transport.abortConnection()
+
+    house = guarded_house
+    house.open(produce)
+    await deferToThread(house.says, b"hello")
+    await until(lambda: house.called("lost"))
+    assert house.port.factory.connections == []
+    assert len(logged.take_failures(ZeroDivisionError)) == 1
 
 
 async def test_a_half_close_reaches_the_peer_after_what_was_written(ground: Ground) -> None:
