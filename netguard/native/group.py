@@ -95,11 +95,18 @@ class Group(_Disconnects):  # type: ignore[misc]
         waits = patience.begins()
         served = count = self._serve_all(poll(0, MOST))
         patience.served()
-        while (waits or count >= MANY) and count and served < MOST and patience.lasts():
+        while (waits or count >= MANY) and count and served < MOST and patience.lasts(self._others_wait):
             count = self._serve_all(patience.wait(poll, MOST - served) if waits else poll(0, MOST - served))
             if count:
                 served += count
                 patience.served()
+
+    def _others_wait(self) -> bool:
+        """Whether the reactor has something to do for others; where it cannot be asked, it may have."""
+        poller = getattr(self.reactor, "_poller", None)
+        if not isinstance(poller, select.epoll):
+            return True
+        return any(number != self.fileno() for number, _ in poller.poll(0, 2))
 
     def _serve_all(self, ready: list[tuple[int, int]]) -> int:
         """Serve those for whom something has come, each in its own context of the log; how many they were."""

@@ -21,8 +21,11 @@ SOON = 100e-6
 LONGEST = 50e-6
 """Seconds for which it is waited for: what a peer on this machine needs to be woken up itself."""
 
+EVERY = 100e-6
+"""Seconds after which it is asked whether something waits for the reactor's others, who then have their turn."""
+
 TURN = 2e-3
-"""Seconds after which the reactor's others have their turn, whatever comes."""
+"""Seconds after which they have it in any case: what is to be called at a certain time waits, too."""
 
 MOST = 63
 """Waiting was in vain so often that so many occasions pass before the next try."""
@@ -36,16 +39,16 @@ class Patience:
         now: the time, in seconds.
     """
 
-    __slots__ = ("_began", "_may", "_now", "_passes", "_served", "_to_pass")
+    __slots__ = ("_asked", "_began", "_may", "_now", "_passes", "_served", "_to_pass")
 
     def __init__(self, *, may: bool, now: Callable[[], float] = time.perf_counter) -> None:
         self._may, self._now = may, now
-        self._began = self._served = float("-inf")
+        self._asked = self._began = self._served = float("-inf")
         self._passes = self._to_pass = 0
 
     def begins(self) -> bool:
         """Something has come: whether to wait awake for what comes after it."""
-        self._began = now = self._now()
+        self._asked = self._began = now = self._now()
         if not self._may or now - self._served >= SOON:
             return False
         if self._to_pass:
@@ -61,9 +64,17 @@ class Patience:
         """Everything that had come has been seen to."""
         self._served = self._now()
 
-    def lasts(self) -> bool:
-        """Whether the turn goes on."""
-        return self._served - self._began < TURN
+    def lasts(self, others: Callable[[], bool]) -> bool:
+        """Whether the turn goes on.
+
+        Args:
+            others: says whether something waits for others.
+        """
+        now = self._served
+        if now - self._asked < EVERY:
+            return True
+        self._asked = now
+        return now - self._began < TURN and not others()
 
     def wait(self, poll: Callable[[float, int], _Ready], most: int) -> _Ready:
         """Wait awake for what comes.

@@ -23,7 +23,7 @@ from zope.interface import implementer
 
 from netguard.native.group import MANY, MOST, TOGETHER, Group, group_for
 from netguard.native.member import Member as Served
-from netguard.native.patience import LONGEST, TURN, Patience
+from netguard.native.patience import EVERY, LONGEST, TURN, Patience
 from netguard.testing import Application, Echo
 from tests.native.conftest import Ground, until
 
@@ -75,6 +75,19 @@ class Above:
     def seconds(self) -> float:
         """A thing that the group leaves to it."""
         return 12.5
+
+
+class ByEpoll(Above):
+    """One that can be asked for whom something has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._poller = select.epoll()
+
+    def addReader(self, reader: Any) -> None:
+        """Watch."""
+        super().addReader(reader)
+        self._poller.register(reader.fileno(), select.EPOLLIN)
 
 
 @implementer(IHalfCloseableDescriptor)
@@ -437,22 +450,31 @@ def restless(reactor: Above, patience: Patience) -> tuple[Any, list[Member]]:
     return group, both
 
 
-def test_who_comes_soon_is_served_in_the_same_turn(above: Above) -> None:
-    """Where the one before has come soon, too; and the reactor's others have theirs after a while, whatever comes."""
+@pytest.mark.parametrize(
+    ("kind", "waits", "longest"),
+    [(ByEpoll, False, TURN), (ByEpoll, True, EVERY), (Above, False, EVERY)],
+    ids=["nobody else", "others wait", "others may wait"],
+)
+def test_who_comes_soon_is_served_in_the_same_turn(kind: type[Above], waits: bool, longest: float) -> None:
+    """Where the one before has come soon, too; until something comes for the reactor's others, and not for ever."""
     time = iter(range(1_000_000))
-    group, both = restless(above, Patience(may=True, now=lambda: next(time) * TICK))
+    reactor, stranger = kind(), Member()
+    reactor.addReader(stranger.socket)
+    if waits:
+        speak(stranger)
+    group, both = restless(reactor, Patience(may=True, now=lambda: next(time) * TICK))
     group.doRead()
     assert [each.told for each in both] == [["read"], []]
     group.doRead()
     turn = sum(len(each.told) for each in both) - 1
-    assert TURN / TICK / 8 < turn < 2 * TURN / TICK
+    assert longest / TICK / 8 < turn < 2 * longest / TICK
     for each in both:
         each.on_read = lambda: None
     before = next(time)
     group.doRead()
     assert sum(len(each.told) for each in both) == turn + 2
     assert (next(time) - before) * TICK <= LONGEST + 5 * TICK
-    hang_up(both)
+    hang_up([*both, stranger])
 
 
 @pytest.mark.parametrize(("count", "told"), [(MANY - 1, []), (MANY, ["read"])], ids=["few", "many"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netguard.native.patience import LONGEST, MOST, SOON, TURN, Patience, is_allowed
+from netguard.native.patience import EVERY, LONGEST, MOST, SOON, TURN, Patience, is_allowed
 
 SOME = [(7, 1)]
 NOTHING: list[tuple[int, int]] = []
@@ -119,14 +119,29 @@ def test_what_is_not_worth_it_is_not_waited_for() -> None:
 
 
 def test_a_turn_ends() -> None:
-    """Since the reactor watches others."""
-    world = World()
+    """Since the reactor watches others: soon where something has come for them, which is asked now and then."""
+    world, waiting, asked = World(), False, 0
+
+    def others() -> bool:
+        nonlocal asked
+        asked += 1
+        return waiting
+
+    def lasts(after: float) -> bool:
+        world.time += after
+        world.patience.served()
+        return world.patience.lasts(others)
+
     world.patience.begins()
-    world.patience.served()
-    assert world.patience.lasts()
-    world.time += TURN
-    world.patience.served()
-    assert not world.patience.lasts()
+    assert all(lasts(EVERY / 4) for _ in range(20))
+    assert 4 <= asked <= 6
+    waiting = True
+    assert lasts(0.0)
+    assert not lasts(EVERY)
+    waiting = False
+    world.patience.begins()
+    assert lasts(0.9 * TURN)
+    assert not lasts(EVERY + TURN / 10)
 
 
 def test_who_may_not_does_not() -> None:
