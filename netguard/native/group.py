@@ -125,50 +125,42 @@ class Group(_Disconnects):  # type: ignore[misc]
         return len(ready)
 
     def _serve_each(self, ready: list[tuple[int, int]], contexts: list[dict[Any, Any]]) -> None:
-        around, key, outside = contexts[-1], log.ILogContext, context.get(log.ILogContext)
-        # Beside __getattr__, each look-up takes its time.
-        left, reads, serve, move = self._left, self._reads, self._serve, self._move
+        around, outside = contexts[-1], context.get(log.ILogContext)
+        left, reads = self._left, self._reads
         answered: list[tuple[Any, dict[Any, Any]]] = []
         for number, event in ready:
-            if number in left:  # whoever has its number by now, this is not about him
-                continue
             member = reads.get(number)
-            if member is None:  # perhaps it has been paused since
-                member, event = self._writes.get(number), event & ~_IN  # noqa: PLW2901
-            if member is None or not event:
+            if member is not None and member.moves and event & _BOTH == _IN:
+                contexts[-1] = around  # no application has to be able to log under its name
+                try:
+                    why = member.doRead()
+                except BaseException as raised:  # noqa: BLE001 - as Twisted does
+                    log.err()
+                    why = raised
+                if why:
+                    self._end(member, why, reading=True)
+            elif number in left:  # whoever has its number by now, this is not about him
                 continue
-            if member.moves and event & _BOTH == _IN:
-                contexts[-1], do = around, move
             else:
-                own = outside.copy()
-                own["system"] = member.logstr or name_of(member)
-                contexts[-1], do = {key: own}, serve
-            try:
-                do(member, number, event)
-            except BaseException:  # noqa: BLE001 - whatever it is, it is not the end of the others
-                log.err()
-            if member._wanted:  # noqa: SLF001 - of our own family
+                member = self._serve(member, number, event, contexts, outside)
+            if member is not None and member._wanted:  # noqa: SLF001 - of our own family
                 answered.append((member, contexts[-1]))
                 if len(answered) == TOGETHER:
                     self._send(answered, contexts)
         self._send(answered, contexts)
 
-    def _move(self, member: Any, number: int, event: int) -> None:
-        """Let one read that passes on by itself what it reads: no application has to be able to log under its name."""
-        try:
-            why = member.doRead()
-        except BaseException as raised:  # noqa: BLE001 - as Twisted does
-            log.err()
-            self._disconnectSelectable(member, raised, isRead=False)
-        else:
-            if why:
-                self._disconnectSelectable(member, why, isRead=True)
-
-    def _serve(self, member: Any, number: int, event: int) -> None:
-        """Do what Twisted's reactors do about an event, but that they ask for the descriptor."""
+    def _serve(self, member: Any, number: int, event: int, contexts: list[dict[Any, Any]], outside: Any) -> Any:
+        """Do what Twisted's reactors do about an event, but that they ask for the descriptor; whose event it was."""
+        if member is None:  # perhaps it has been paused since
+            member, event = self._writes.get(number), event & ~_IN
+        if member is None or not event:
+            return None
+        own = outside.copy()
+        own["system"] = member.logstr or name_of(member)
+        contexts[-1] = {log.ILogContext: own}
         why: Any = None
         reading = False
-        outside, member._inside = member._inside, True  # noqa: SLF001 - of our own family
+        inside, member._inside = member._inside, True  # noqa: SLF001 - of our own family
         if event & _ENDED and not event & _IN:
             reading = number in self._reads
             why = CONNECTION_DONE if reading else CONNECTION_LOST
@@ -183,9 +175,16 @@ class Group(_Disconnects):  # type: ignore[misc]
             except BaseException as raised:  # noqa: BLE001 - as Twisted does
                 why, reading = raised, False
                 log.err()
-        member._inside = outside  # noqa: SLF001
+        member._inside = inside  # noqa: SLF001
         if why:
+            self._end(member, why, reading=reading)
+        return member
+
+    def _end(self, member: Any, why: Any, *, reading: bool) -> None:
+        try:
             self._disconnectSelectable(member, why, reading)
+        except BaseException:  # noqa: BLE001 - its application's: not the end of the others
+            log.err()
 
     def _send(self, answered: list[tuple[Any, dict[Any, Any]]], contexts: list[dict[Any, Any]]) -> None:
         """Send what they have written, each in its own context of the log."""
@@ -194,7 +193,7 @@ class Group(_Disconnects):  # type: ignore[misc]
                 member.send_now()
             except BaseException as raised:  # noqa: BLE001 - as Twisted does
                 log.err()
-                self._disconnectSelectable(member, raised, isRead=False)
+                self._end(member, raised, reading=False)
         answered.clear()
 
     def connectionLost(self, reason: Any) -> None:
