@@ -70,8 +70,8 @@ class Connecting:
             self._address = _resolveIPv6(host, port) if six else (host, port)
             self.socket = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM)
         except OSError as why:
-            self._over = True
-            self._failed(Failure(ConnectBindError(*why.args[:2])))
+            _, _, failed = self._ends()
+            failed(Failure(ConnectBindError(*why.args[:2])))
             return
         try:
             self.socket.setblocking(False)
@@ -134,26 +134,33 @@ class Connecting:
     def _fail(self, why: BaseException) -> None:
         if self._over:
             return
-        self._over = True
+        _, _, failed = self._ends()
         self._rest()
         self.socket.close()
-        self._failed(Failure(why))
+        failed(Failure(why))
 
     def cancel(self) -> None:
         """Give up."""
         self._fail(CancelledError())
 
-    def _succeed(self) -> None:
+    def _ends(self) -> tuple[Any, Callable[[Any], object], Callable[[Failure], object]]:
+        """It is over: hold nobody any more who may hold us, and say who they were."""
         self._over = True
+        were = self._factory, self._made, self._failed
+        del self._factory, self._made, self._failed
+        return were
+
+    def _succeed(self) -> None:
+        factory, tell, failed = self._ends()
         try:
-            protocol = self._factory.buildProtocol(_named(self._address))
+            protocol = factory.buildProtocol(_named(self._address))
         except BaseException:  # noqa: BLE001 - who wants to connect hears of it, whatever it is
             self.socket.close()
-            self._failed(Failure())
+            failed(Failure())
             return
         if protocol is None:
             self.socket.close()
-            self._failed(Failure(NoProtocol()))
+            failed(Failure(NoProtocol()))
             return
         made = self._make(self.socket, self._address, self._reactor)
         made.upper = protocol
@@ -162,7 +169,7 @@ class Connecting:
         except BaseException:  # noqa: BLE001 - as the reactor does
             log.err()
             made.connectionLost(Failure())
-        self._made(protocol)
+        tell(protocol)
 
 
 @lru_cache(maxsize=64)

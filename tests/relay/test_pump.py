@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import random
 import select
 import socket
 import struct
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -409,18 +411,29 @@ async def test_nothing_is_left_of_a_thousand(lay: Lay, logged: Logged) -> None:
     """Neither descriptors nor objects that only the garbage collector would find."""
     street = lay(Policy(Lifetime("1h")))
     before = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(MANY // 50):
-        pairs = [await street.pair() for _ in range(50)]
-        watcher = pairs[-1].front.transport.reactor
-        assert watcher is street.port.reactor
-        assert pairs[-1].back.transport.reactor is watcher
-        for each in pairs:
-            each.client.send(b"x")
-            each.client.close()
-            each.backend.close()
-        await until(street.is_empty)
-        del street.ground.clients[1:]
-        street.fronts.clear()
+    objects: list[weakref.ref[Any]] = []
+    gc.disable()
+    try:
+        for _ in range(MANY // 50):
+            pairs = [await street.pair() for _ in range(50)]
+            watcher = pairs[-1].front.transport.reactor
+            assert watcher is street.port.reactor
+            assert pairs[-1].back.transport.reactor is watcher
+            for each in pairs:
+                ends = each.front, each.back
+                objects += (weakref.ref(one) for end in ends for one in (end, end.transport, end.transport.socket))
+                each.client.send(b"x")
+                each.client.close()
+                each.backend.close()
+            await until(street.is_empty)
+            del street.ground.clients[1:]
+            street.fronts.clear()
+        pairs.clear()
+        del each, ends
+        assert [each() for each in objects if each() is not None] == []
+    finally:
+        gc.enable()
+    assert len(objects) == 6 * MANY
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
