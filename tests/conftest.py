@@ -7,6 +7,7 @@ takes it with the `logged` fixture.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from inspect import iscoroutinefunction
@@ -123,6 +124,15 @@ def logged() -> Iterator[Logged]:
     unexpected = log.unexpected()
     if unexpected:
         pytest.fail("tracebacks in the log:\n" + "\n".join(unexpected), pytrace=False)
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Without the garbage collector: what is in a cycle stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

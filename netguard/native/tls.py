@@ -101,8 +101,8 @@ class Layer(_Layer):  # type: ignore[misc]
             pass
         except ZeroReturnError:
             closed = True
-        except Error:
-            broken = Failure()
+        except Error as why:
+            broken = _of(why)
         if come and not self._aborted:
             self.wrappedProtocol.dataReceived(come[0] if len(come) == 1 else b"".join(come))
         if self._lostTLSConnection or not (closed or broken):
@@ -166,8 +166,8 @@ class Layer(_Layer):  # type: ignore[misc]
         except WantReadError:  # the handshake is not over
             self._flushSendBIO()
             self._bufferedWrite(bytes(left))
-        except Error:
-            self._tlsShutdownFinished(Failure())
+        except Error as why:
+            self._tlsShutdownFinished(_of(why))
         else:
             self._flushSendBIO(_SOME + len(data))
 
@@ -212,3 +212,8 @@ class Layer(_Layer):  # type: ignore[misc]
             self.wrappedProtocol.connectionLost(why)
         finally:
             self.wrappedProtocol = self._tlsConnection = self._make = self._server = None  # which all hold us
+
+
+def _of(why: Error) -> Failure:
+    """What OpenSSL says, without the frames in which it said so: those would hold it, and us, in turn."""
+    return Failure(why.with_traceback(None))

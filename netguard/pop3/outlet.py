@@ -24,6 +24,10 @@ def _call(do: Callable[..., object], *args: object) -> None:
     do(*args)
 
 
+def _nobody() -> None:
+    """Makes nothing more."""
+
+
 @implementer(IPushProducer)
 class Outlet:
     """The way out of one connection.
@@ -91,9 +95,10 @@ class Outlet:
         self._transport.loseConnection()
 
     def lost(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, and whoever makes what is sent is held no more."""
         self._open = False
         self._gathered = []
+        self._resumed = _nobody
         self._tell(False)
 
     def _tell(self, wanted: bool) -> None:

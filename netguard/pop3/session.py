@@ -105,8 +105,7 @@ class Pop3Session(Parting, Protocol):
 
     def _run(self, data: bytes = b"") -> None:
         if self._running:
-            # An outcome that came while its request was being made: the loop below goes on with the rest.
-            return
+            return  # an outcome that came while its request was being made: the loop below goes on with the rest
         self._running = True
         machine, outlet = self._machine, self._outlet
         if not self._secure and ISSLTransport.providedBy(self.transport):
@@ -158,10 +157,12 @@ class Pop3Session(Parting, Protocol):
     # The machine's requests
 
     async def _enter(self, request: ev.Login) -> None:
-        if self._entrance is None:
-            self._entrance = Entrance(self._settings, self.transport, self._machine, self._stamp, self._trouble)
-        result = await self._entrance.enter(request)
-        self.record.denied, self.record.claimed = self._entrance.denied, self._entrance.claimed
+        entrance = self._entrance
+        if entrance is None:
+            entrance = Entrance(self._settings, self.transport, self._machine, self._stamp, self._trouble)
+            self._entrance = entrance
+        result = await entrance.enter(request)
+        self.record.denied, self.record.claimed = entrance.denied, entrance.claimed
         if not isinstance(result, Entered):
             if not self._over:
                 self._go_on(result)
@@ -197,8 +198,7 @@ class Pop3Session(Parting, Protocol):
             self.record.retrieved += request.top is None
             self._go_on(self._machine.fetched())
         elif outcome is Outcome.BROKEN:
-            # What was sent has no end, and the client must see that.
-            self._close("message broke off")
+            self._close("message broke off")  # what was sent has no end, and the client must see that
         else:
             self._go_on(self._machine.unreadable(gone=outcome is Outcome.GONE))
 
@@ -254,8 +254,9 @@ class Pop3Session(Parting, Protocol):
         self._over = True
         self._pieces = None
         self._machine.close()
-        if self._entrance is not None:
-            self._entrance.close()
+        entrance, self._entrance = self._entrance, None  # which holds us
+        if entrance is not None:
+            entrance.close()
         if self._transfer is not None:
             self._transfer.stop()
         if not self._updating:

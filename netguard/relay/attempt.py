@@ -69,9 +69,9 @@ class Attempt:
         factory = BackFactory(self.back, self._preface, self._watcher)
         begin = getattr(self.backend.endpoint, "begin", None)  # without a Deferred, of which we would hear nothing new
         if begin is None:
-            self._connecting = maybeDeferred(self.backend.endpoint.connect, factory).addErrback(self._end)
+            self._connecting = maybeDeferred(self.backend.endpoint.connect, factory).addErrback(self._unreached)
         else:
-            self._connecting = begin(factory, self._end)
+            self._connecting = begin(factory, self._unreached)
         if self._answer is not None:
             self._timer = self._clock.callLater(self._within, self._late)
 
@@ -87,6 +87,12 @@ class Attempt:
             self.back.transport.abortConnection()
         elif self._connecting is not None:
             self._connecting.cancel()
+
+    def _unreached(self, failure: Failure) -> None:
+        """There is no connection, and none will come to our end, which holds us, unless we had given it up."""
+        if self._answer is not None:
+            self.back.forget()
+        self._end(failure)
 
     def _end(self, failure: Failure | None) -> None:
         answer, self._answer = self._answer, None

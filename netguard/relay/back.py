@@ -44,6 +44,10 @@ class Back(Side):
         if not ISSLTransport.providedBy(self.transport):
             self.handshakeCompleted()
 
+    def forget(self) -> None:
+        """Tell nobody anything: it will never have a connection."""
+        self._answer = self._gone = None
+
     def handshakeCompleted(self) -> None:
         """The backend is there."""
         answer, self._answer = self._answer, None

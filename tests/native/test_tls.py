@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import ssl
 import weakref
 from collections.abc import Callable, Iterator
@@ -375,21 +374,18 @@ def test_what_waits_is_given_up_when_the_peer_is_gone(pair: Make) -> None:
     assert it.heard() == b""
 
 
-def test_it_leaves_no_garbage() -> None:
-    """Nothing waits for the collector to find it."""
-    gc.collect()
-    gc.disable()
-    try:
-        it = Pair.ready(Echo())
-        it.write(b"hello")
-        layer, handle = weakref.ref(it.transport.upper), weakref.ref(it.transport.getHandle())
-        it.bids_farewell()
-        assert it.application.reason is not None
-        assert layer() is None
-        assert handle() is None
-        it.end()
-    finally:
-        gc.enable()
+@pytest.mark.parametrize("end", [Pair.bids_farewell, Pair.finish])
+@pytest.mark.usefixtures("no_collector")
+def test_it_leaves_no_garbage(end: Callable[[Pair], None]) -> None:
+    """Nothing waits for the collector to find it, whether or not the peer has closed TLS before it is gone."""
+    it = Pair.ready(Echo())
+    it.write(b"hello")
+    layer, handle = weakref.ref(it.transport.upper), weakref.ref(it.transport.getHandle())
+    end(it)
+    assert it.application.reason is not None
+    assert layer() is None
+    assert handle() is None
+    it.end()
 
 
 # what TLS has of its own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -373,6 +374,20 @@ def test_failure_after_disconnect(world: World) -> None:
     client.go_away()
     world.held.go()
     assert world.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("did", [(), (b"CAPA",), (b"login",), (b"wrong",), (b"login", b"STAT", b"RETR 1", b"QUIT")])
+@pytest.mark.usefixtures("no_collector")
+def test_a_session_that_is_over_leaves_nothing(world: World, did: tuple[bytes, ...]) -> None:
+    """Nobody has to look for what a client has sent, such as a password: it is gone with the session."""
+    client = world.connect()
+    for each in did:
+        client.say({b"login": client.apop(), b"wrong": client.apop(b"nobody")}.get(each, each))
+    session = weakref.ref(client.session)
+    client.go_away()
+    del client
+    world.clock.advance(60)
+    assert session() is None
 
 
 # Transfers

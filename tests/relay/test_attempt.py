@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pytest
@@ -50,6 +51,18 @@ def test_a_backend_that_refuses_is_not() -> None:
     it.server.refuse()
     assert it.why is RefusedError
     assert (it.backend.live, it.site.timers) == (0, 0)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_backend_that_refuses_leaves_nothing() -> None:
+    """Nothing that only the garbage collector would find."""
+    it = Tried()
+    attempt, back = weakref.ref(it.attempt), weakref.ref(it.attempt.back)
+    it.server.refuse()
+    it.answers.clear()
+    del it
+    assert attempt() is None
+    assert back() is None
 
 
 def test_an_endpoint_that_raises_refuses() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import random
 import select
@@ -407,33 +406,30 @@ async def test_who_finds_no_pipe_copies(lay: Lay) -> None:
     assert held.pipe is not None
 
 
+@pytest.mark.usefixtures("no_collector")
 async def test_nothing_is_left_of_a_thousand(lay: Lay, logged: Logged) -> None:
     """Neither descriptors nor objects that only the garbage collector would find."""
     street = lay(Policy(Lifetime("1h")))
     before = len(list(Path("/proc/self/fd").iterdir()))
-    objects: list[weakref.ref[Any]] = []
-    gc.disable()
-    try:
-        for _ in range(MANY // 50):
-            pairs = [await street.pair() for _ in range(50)]
-            watcher = pairs[-1].front.transport.reactor
-            assert watcher is street.port.reactor
-            assert pairs[-1].back.transport.reactor is watcher
-            for each in pairs:
-                ends = each.front, each.back
-                objects += (weakref.ref(one) for end in ends for one in (end, end.transport, end.transport.socket))
-                each.client.send(b"x")
-                each.client.close()
-                each.backend.close()
-            await until(street.is_empty)
-            del street.ground.clients[1:]
-            street.fronts.clear()
-        pairs.clear()
+    left: list[weakref.ref[Any]] = []
+    for _ in range(MANY // 50):
+        pairs = [await street.pair() for _ in range(50)]
+        watcher = pairs[-1].front.transport.reactor
+        assert watcher is street.port.reactor
+        assert pairs[-1].back.transport.reactor is watcher
+        while pairs:
+            each = pairs.pop()
+            ends = each.front, each.back
+            left += (weakref.ref(one) for end in ends for one in (end, end.transport, end.transport.socket))
+            each.client.send(b"x")
+            each.client.close()
+            each.backend.close()
         del each, ends
-        assert [each() for each in objects if each() is not None] == []
-    finally:
-        gc.enable()
-    assert len(objects) == 6 * MANY
+        await until(street.is_empty)
+        del street.ground.clients[1:]
+        street.fronts.clear()
+    assert len(left) == 6 * MANY
+    assert [each() for each in left if each() is not None] == []
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
