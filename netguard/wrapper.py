@@ -174,11 +174,13 @@ class Wrapper(WritingMeter):
         try:
             if self.supply is not None and self.supply.aside:
                 self.supply.producer.stopProducing()
-            if state in ("open", "cut"):
-                self.protocol.connectionLost(why)
         finally:
-            self.let_go()
-            house.left()  # type: ignore[attr-defined]  # as _owner
+            try:
+                if state in ("open", "cut"):
+                    self.protocol.connectionLost(why)
+            finally:
+                self.let_go()
+                house.left()  # type: ignore[attr-defined]  # as _owner
 
     def let_go(self) -> None:
         """It is over: hold nothing that holds us, so that nothing waits for the garbage collector."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -244,8 +245,9 @@ def test_a_pause_before_the_transport_holds() -> None:
     assert transport.producerState == "paused"
 
 
-def test_an_end_is_told_once_and_to_a_producer_that_was_set_aside() -> None:
-    """Places first, then the producer, then the application."""
+@pytest.mark.parametrize("raises", [False, True])
+def test_an_end_is_told_once_and_to_a_producer_that_was_set_aside(raises: bool) -> None:
+    """Places first, then the producer, then the application, whatever the producer does."""
     peer = connect(Lifetime("1h"), Application)
     assert peer.connection is not None
     wrapper = wrapper_of(peer)
@@ -261,11 +263,14 @@ def test_an_end_is_told_once_and_to_a_producer_that_was_set_aside() -> None:
         def stopProducing(self) -> None:
             """Remember."""
             told.append("stopped")
+            if raises:
+                raise ZeroDivisionError
 
     peer.connection.pause("a guard", "out")
     peer.application.transport.registerProducer(Producer(), False)
     peer.application.reactions["lost"] = lambda: told.append("lost")
-    peer.vanish()
+    with pytest.raises(ZeroDivisionError) if raises else nullcontext():
+        peer.vanish()
     wrapper.connectionLost(Failure(ConnectionDone()))
     assert told == ["stopped", "lost"]
 

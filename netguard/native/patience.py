@@ -105,7 +105,7 @@ def is_allowed(groups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/se
     if (os.cpu_count() or 1) == 1:
         return False
     try:
-        lines = own.read_text().splitlines()
+        lines = own.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return True
     for line in lines:

@@ -166,6 +166,8 @@ def test_it_is_allowed_where_nothing_is_limited(groups: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert is_allowed(groups / "groups", groups / "own")
     assert is_allowed(groups / "nowhere", groups / "nothing")
+    (groups / "own").write_bytes(b"0::/\xff\n")  # a name is any bytes, and nothing that keeps a port from listening
+    assert is_allowed(groups / "groups", groups / "own")
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     assert not is_allowed(groups / "groups", groups / "own")
 
