@@ -187,7 +187,12 @@ def stock(folder: Path, port: int, to: int) -> list[str]:
 
 def raw(_: Path, port: int, to: int, *words: str) -> list[str]:
     """The least that a relay in Python can do; it has no bulk."""
-    return [sys.executable, str(Path(__file__).with_name("raw_relay.py")), str(port), str(to), *words]
+    return python("raw_relay.py", port, to, *words)
+
+
+def python(script: str, *words: object) -> list[str]:
+    """A script of this folder."""
+    return [sys.executable, str(Path(__file__).with_name(script)), *map(str, words)]
 
 
 RELAYS: dict[str, Callable[[Path, int, int], list[str]]] = {
@@ -203,6 +208,8 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             clients.connect(port).close()
         except ConnectionRefusedError:
             time.sleep(0.05)
+        except ConnectionResetError:  # it takes them, and refuses
+            return
         else:
             return
     message = f"{process.args!r} does not listen; it ended with {process.poll()}"

@@ -15,6 +15,7 @@ SCRIPTS = {
     "relays": ("one-by-one", "portforward"),
     "tls_relays": ("resumed-1.3", "stock"),
     "tls_out": ("bulk", "connections"),
+    "refusals": ("together", "one-by-one", "denied", "full"),
     "capacity": ("relay TLS", "refused"),
 }
 """With some of what each measures."""
