@@ -11,12 +11,10 @@ The rules of this file:
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
 
 from netguard.application import connection_of
 from netguard.pop3.attempt import Attempt
@@ -125,16 +123,18 @@ class Entrance:
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0 and not self._gone:
-            self._delay = deferLater(self._settings.reactor, seconds)
-            with suppress(CancelledError):  # the client has gone, and nobody waits for the answer
-                await self._delay
+            self._delay = Deferred()
+            alarm = self._settings.reactor.callLater(seconds, self._delay.callback, None)
+            await self._delay
             self._delay = None
+            if alarm.active():
+                alarm.cancel()
 
     def close(self) -> None:
         """The session is over: nobody waits any more."""
         self._gone = True
         if self._delay is not None:
-            self._delay.cancel()
+            self._delay.callback(None)  # not cancelled: an exception holds the frames that it went through
 
 
 def seconds_left(elapsed: float, period: float) -> float:
