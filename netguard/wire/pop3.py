@@ -141,7 +141,7 @@ class Pop3Machine:
         Call it again, with nothing, until it returns nothing: then it waits for bytes or for an outcome.
         """
         events = self._events = []
-        if self.state in (State.UPDATE, State.CLOSED):
+        if not (data or self._lines.pending) or self.state in (State.UPDATE, State.CLOSED):
             return events
         if data:
             self._lines.add(data)

@@ -18,23 +18,23 @@ class TooLong(Exception):
 
 
 class Lines:
-    """What a client sent and was not yet obeyed."""
+    """What a client sent and was not yet obeyed.
 
-    __slots__ = ("_at", "_buffer")
+    Attributes:
+        pending: octets that came and were not yet taken as lines.
+    """
+
+    __slots__ = ("_at", "_buffer", "pending")
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._at = 0
-
-    @property
-    def pending(self) -> int:
-        """Octets that came and were not yet taken as lines."""
-        return len(self._buffer) - self._at
+        self._at = self.pending = 0
 
     def add(self, data: bytes) -> None:
         """More came."""
         self._buffer = self._buffer[self._at :] + data
         self._at = 0
+        self.pending = len(self._buffer)
 
     def begins_with(self, octets: bytes) -> bool:
         """Whether the next line does."""
@@ -53,6 +53,7 @@ class Lines:
         end = self._buffer.find(b"\r\n", at, at + longest)
         if end >= 0:
             self._at = end + 2
+            self.pending -= end + 2 - at
             return self._buffer[at:end]
         if self.pending >= longest:
             self.drop()
@@ -61,4 +62,4 @@ class Lines:
 
     def drop(self) -> None:
         """Forget what waits."""
-        self._buffer, self._at = b"", 0
+        self._buffer, self._at, self.pending = b"", 0, 0
