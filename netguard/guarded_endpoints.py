@@ -20,7 +20,7 @@ from netguard import events
 from netguard.errors import Unwanted
 from netguard.factory import GuardedFactory
 from netguard.joined_port import ports_of
-from netguard.native.port import take_over
+from netguard.native.port import is_taken_over, take_over
 from netguard.wrapper import Wrapper
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def announce(port: IListeningPort, factory: Any = None) -> IListeningPort:
 
 
 def _is_native(port: Any) -> bool:
-    taken = [take_over(each) or getattr(each, "native", False) for each in ports_of(port)]
+    taken = [take_over(each) or is_taken_over(each) for each in ports_of(port)]
     return all(taken)
 
 

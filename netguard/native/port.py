@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.interfaces import IReactorFDSet
@@ -60,7 +60,7 @@ class Port(Member, _Port):  # type: ignore[misc]
     def begin(self) -> None:
         """Take TLS out of the factory, and set up the listening socket: what is set there, accepted ones begin with."""
         outer: Any = self.factory
-        self.factory = _guarded(outer)
+        self.factory = cast("GuardedFactory", guarded_in(outer))
         if outer is not self.factory:
             self.encryption = Encryption(outer, self.factory)
         self.logstr = self.logPrefix()
@@ -187,7 +187,7 @@ def take_over(port: Any) -> bool:
     if type(port) is not tcp.Port:
         return False
     plain: Any = port
-    ours = _guarded(plain.factory) is not None and plain.transport is tcp.Port.transport and plain.connected
+    ours = guarded_in(plain.factory) is not None and plain.transport is tcp.Port.transport and plain.connected
     if not (ours and IReactorFDSet.providedBy(plain.reactor)):
         return False
     plain.__class__ = Port
@@ -195,8 +195,24 @@ def take_over(port: Any) -> bool:
     return True
 
 
-def _guarded(factory: Any) -> Any:
-    """The guarded factory: this one, or the one inside Twisted's TLS; None for any other."""
+def is_taken_over(port: Any) -> bool:
+    """Whether those who serve a port take it over where they are: workers, of whom it says so (``native``).
+
+    Args:
+        port: what stands for theirs.
+    """
+    return bool(getattr(port, "native", False)) and guarded_in(port.factory) is not None
+
+
+def guarded_in(factory: Any) -> GuardedFactory | None:
+    """The guarded factory whose connections may have native transports: this one, or the one inside Twisted's TLS.
+
+    Args:
+        factory: what a port is opened for.
+
+    Returns:
+        None for any other.
+    """
     if type(factory) is TLSMemoryBIOFactory:
         factory = factory.wrappedFactory
     return factory if isinstance(factory, GuardedFactory) else None

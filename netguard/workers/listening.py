@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 
-from netguard.factory import GuardedFactory
 from netguard.joined_port import adopt
 from netguard.workers.shared_port import SharedPort
 from netguard.workers.sockets import family_of, opened
@@ -84,8 +83,7 @@ class SharedListening:
             sockets = opened(interface, port, backlog, self._workers, mine)
         except OSError as why:
             raise CannotListenError(interface, port, why) from None
-        native = self._native and isinstance(factory, GuardedFactory)
-        made = SharedPort((interface, port), sockets, factory, native=native, alone=not mine)
+        made = SharedPort((interface, port), sockets, factory, native=self._native, alone=not mine)
         if mine and self._inherited is not None:
             self._inherited.when_alone(interface, port, made.possess)
         self.ports.append(made)

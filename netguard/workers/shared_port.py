@@ -23,7 +23,7 @@ class SharedPort:
         asked: where it was to be.
         sockets: one for each worker, or more, where another instance had more.
         factory: what is served there.
-        native: whether the workers carry its connections by our own transport.
+        native: whether the workers' reactor lets our own transport carry connections.
         alone: whether nobody but the workers has the sockets.
 
     Attributes:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from twisted.internet import reactor as global_reactor
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.internet.protocol import Factory
+from twisted.internet.ssl import CertificateOptions
+from twisted.protocols.policies import WrappingFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import directlyProvides
 
+from netguard.guarded_endpoints import announce
 from netguard.policy import Policy
 from netguard.workers.assignment import Assignment
 from netguard.workers.listening import HandedListening, SharedListening, listening_by
 from netguard.workers.sockets import opened
 from tests.programs import free_port
+
+if TYPE_CHECKING:
+    from tests.conftest import Logged
 
 HERE = "127.0.0.1"
 
@@ -54,6 +61,16 @@ def guarded() -> Any:
     return Policy.from_options({"idle": "1m"}).wrap(Factory(), global_reactor)
 
 
+def inside_tls() -> Any:
+    """The same inside Twisted's TLS."""
+    return TLSMemoryBIOFactory(CertificateOptions(), isClient=False, wrappedFactory=guarded())
+
+
+def inside_another() -> Any:
+    """The same inside a factory that may be anything."""
+    return WrappingFactory(guarded())
+
+
 def test_only_for_a_while_and_only_tcp() -> None:
     """Whatever else would listen is refused, and noted; afterwards all is as it was."""
     reactor: Any = Reactor()
@@ -71,14 +88,22 @@ def test_only_for_a_while_and_only_tcp() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "factory", "native"), [(Watching, guarded, True), (Watching, Factory, False), (Reactor, guarded, False)]
+    ("kind", "factory", "told"),
+    [
+        (Watching, guarded, "native"),
+        (Watching, inside_tls, "native"),
+        (Watching, inside_another, "stock"),
+        (Reactor, guarded, "stock"),
+    ],
 )
-def test_the_parent_opens_a_socket_for_each(kind: Any, factory: Any, native: bool) -> None:
+def test_the_parent_opens_a_socket_for_each(kind: Any, factory: Any, told: str, logged: Logged) -> None:
     """And knows whether the workers will carry the connections by our transport."""
     listening = SharedListening(kind(), 3)
-    port = listening.listen(0, factory(), 7, HERE)
+    port = listening.listen(0, serves := factory(), 7, HERE)
     assert listening.ports == [port]
-    assert (len(port.sockets), port.native, port.asked) == (3, native, (HERE, 0))
+    assert (len(port.sockets), port.asked) == (3, (HERE, 0))
+    announce(cast("Any", port), serves)
+    assert [each["transport"] for each in logged.named("listening")] == [told]
     with pytest.raises(CannotListenError, match="in use"):
         listening.listen(port.getHost().port, Factory(), interface=HERE)
     for each in listening.ports:
