@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
@@ -55,8 +54,10 @@ async def test_as_a_user_who_may_do_nothing_else(tmp_path: Path) -> None:
         answer = await told(mine)
         assert answer.machines == ["aa"]
         assert answer.position is not None
-        # Redis 7 goes on "this user has no permissions to access one of the keys used as arguments", others otherwise.
-        assert re.fullmatch("it refuses: NOPERM .* access .* keys?.*", await refused(mine.replace("mail", "other")))
+        assert await refused(mine.replace("name=mail", "name=other")) in (
+            "it refuses: NOPERM this user has no permissions to access one of the keys used as arguments",  # Redis 7
+            "it refuses: NOPERM No permissions to access a key",  # Valkey 8
+        )
         assert await refused(mine.replace(PASSWORD, "wrong")) == "it refuses: WRONGPASS"
         assert (await refused(f"redis://{LOOPBACK}:{server.port}")).startswith("it refuses: NOAUTH")
         assert (await refused(f"{mine}&x=1".replace("/2", "/99").replace("&x=1", ""))).startswith("it refuses: ERR")
